@@ -1,0 +1,92 @@
+package core
+
+import (
+	"reflect"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-playground/validator/v10"
+)
+
+// Validator checks input structs by their validate tags and reports every bad
+// field together. It is built once and is safe for concurrent use.
+//
+// Beside the tags of validator v10 it knows: slug (1 to 120 of a-z, 0-9 and -,
+// starting and ending with a letter or digit), username (3 to 64 of a-z, 0-9, _, .
+// and -), role, and text (valid UTF-8 without NUL).
+type Validator struct{ v *validator.Validate }
+
+var (
+	slugPattern     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,118}[a-z0-9])?$`)
+	usernamePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{2,63}$`)
+)
+
+// NewValidator returns a Validator with Ustat's own tags.
+func NewValidator() *Validator {
+	v := validator.New(validator.WithRequiredStructEnabled())
+	v.RegisterTagNameFunc(func(f reflect.StructField) string {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "-" || name == "" {
+			return f.Name
+		}
+		return name
+	})
+	for tag, ok := range map[string]func(string) bool{
+		"slug":     slugPattern.MatchString,
+		"username": usernamePattern.MatchString,
+		"role":     func(s string) bool { return Role(s).Rank() > 0 },
+		"text":     ValidText,
+	} {
+		// The error is for an empty tag or a nil function, neither of which is here.
+		_ = v.RegisterValidation(tag, func(fl validator.FieldLevel) bool { return ok(fl.Field().String()) })
+	}
+	return &Validator{v}
+}
+
+// ValidText reports whether s is valid UTF-8 without NUL bytes, which is what
+// every engine can keep.
+func ValidText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
+// Struct returns nil, or an ErrInvalid with one violation a bad field.
+func (v *Validator) Struct(input any) error {
+	err := v.v.Struct(input)
+	if err == nil {
+		return nil
+	}
+	fields, ok := err.(validator.ValidationErrors)
+	if !ok {
+		return ErrInternal.Because(err)
+	}
+	violations := make([]Violation, len(fields))
+	for i, f := range fields {
+		_, path, _ := strings.Cut(f.Namespace(), ".")
+		got, _ := f.Value().(string)
+		violations[i] = Violation{Field: path, Code: f.Tag(), Limit: f.Param(), Got: cut(got), Message: ruleMessage(f.Tag(), f.Param())}
+	}
+	return ErrInvalid.With(violations...)
+}
+
+func ruleMessage(tag, limit string) string {
+	switch tag {
+	case "required":
+		return "this is required"
+	case "max":
+		return "longer or larger than " + limit
+	case "min", "gte":
+		return "shorter or smaller than " + limit
+	case "oneof":
+		return "not one of: " + limit
+	case "slug":
+		return "not a slug: 1 to 120 of a-z, 0-9 and -, with a letter or digit at both ends"
+	case "username":
+		return "not a username: 3 to 64 of a-z, 0-9, _, . and -"
+	case "text":
+		return "not valid UTF-8, or it has a NUL byte"
+	case "iso4217":
+		return "not a currency of ISO 4217"
+	case "bcp47_language_tag":
+		return "not a language tag of BCP 47"
+	}
+	return "breaks the rule " + tag
+}
