@@ -31,10 +31,10 @@ type NewUser struct {
 // Check returns nil, or a core.ErrInvalid naming every bad field.
 func (n NewUser) Check(v *core.Validator) error { return v.Struct(n) }
 
-// User returns a user by username. Names are public: everyone may ask.
+// UserByUsername returns a user by username. Names are public: everyone may ask.
 // It fails with ErrUserNotFound.
-func (s *Service) User(ctx context.Context, username string) (User, error) {
-	return s.store.UserByUsername(core.WithOperation(ctx, "accounts.User"), username)
+func (s *Service) UserByUsername(ctx context.Context, username string) (User, error) {
+	return s.store.UserByUsername(core.WithOperation(ctx, "accounts.UserByUsername"), username)
 }
 
 // UsersByID returns those of the users that exist, by one statement.

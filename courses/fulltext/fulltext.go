@@ -187,7 +187,9 @@ func fold(word string) string {
 			}
 			continue
 		}
-		out = append(out, unicode.ToLower(r))
+		if inWord(r) || strings.ContainsRune("+#.", r) {
+			out = append(out, unicode.ToLower(r))
+		}
 	}
 	s := string(out)
 	*buffer = out
