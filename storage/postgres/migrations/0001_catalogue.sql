@@ -102,7 +102,7 @@ CREATE TABLE ustat_courses (
     teacher_id BIGINT NOT NULL REFERENCES ustat_users (id),
     category_id BIGINT REFERENCES ustat_categories (id),
     title_words INTEGER NOT NULL,
-    fts TSVECTOR NOT NULL,
+    fts TSVECTOR NOT NULL DEFAULT '',
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,
     published_at TIMESTAMPTZ

@@ -5,7 +5,7 @@ CREATE TABLE ustat_keys (
 ) WITHOUT ROWID;
 --bun:split
 CREATE TABLE ustat_outbox (
-    id BLOB PRIMARY KEY,
+    id TEXT PRIMARY KEY,
     store TEXT NOT NULL,
     type TEXT NOT NULL,
     version INTEGER NOT NULL,

@@ -1,0 +1,319 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
+)
+
+// courseRow is a course as it is read: with its statistics and its category.
+type courseRow struct {
+	ID           courses.CourseID
+	Slug         string
+	Title        string
+	Description  string
+	Requirements string
+	Language     string
+	PriceMinor   int64
+	Currency     string
+	Status       courses.Status
+	TeacherID    core.UserID
+	CategoryID   sql.NullInt64
+	CategorySlug sql.NullString
+	CategoryName sql.NullString
+	ReviewCount  int64
+	RatingSum    int64
+	RatingRank   int64
+	Students     int64
+	Completions  int64
+	TitleWords   int64
+	Field        int64
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	PublishedAt  bun.NullTime
+}
+
+const courseColumns = "c.id, c.slug, c.title, c.description, c.requirements, c.language, c.price_minor, c.currency, c.status, c.teacher_id," +
+	" c.category_id, k.slug AS category_slug, k.name AS category_name, s.review_count, s.rating_sum, s.rating_rank, s.students, s.completions," +
+	" c.title_words, c.created_at, c.updated_at, c.published_at"
+
+const fromCourses = " FROM ustat_courses AS c JOIN ustat_course_stats AS s ON s.course_id = c.id LEFT JOIN ustat_categories AS k ON k.id = c.category_id"
+
+func (r *courseRow) course() courses.Course {
+	c := courses.Course{
+		ID: r.ID, Slug: r.Slug, Title: r.Title, Description: r.Description, Requirements: r.Requirements, Language: r.Language,
+		Price: core.Money{Minor: r.PriceMinor, Currency: r.Currency}, Status: r.Status, Teacher: courses.Teacher{ID: r.TeacherID},
+		Category:  courses.Category{ID: courses.CategoryID(r.CategoryID.Int64), Slug: r.CategorySlug.String, Name: r.CategoryName.String},
+		Stats:     courses.Stats{ReviewCount: r.ReviewCount, RatingSum: r.RatingSum, Students: r.Students, Completions: r.Completions},
+		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	}
+	if !r.PublishedAt.IsZero() {
+		c.PublishedAt = r.PublishedAt.UTC()
+	}
+	return c
+}
+
+// coursesReader implements courses.Reader over a pool or a Tx.
+type coursesReader struct{ session }
+
+func (r coursesReader) CourseBySlug(ctx context.Context, slug string) (courses.Course, error) {
+	found, err := r.CoursesBySlug(ctx, []string{slug})
+	if err != nil {
+		return courses.Course{}, err
+	}
+	if len(found) == 0 {
+		return courses.Course{}, courses.ErrCourseNotFound
+	}
+	return found[0], nil
+}
+
+func (r coursesReader) CoursesBySlug(ctx context.Context, slugs []string) ([]courses.Course, error) {
+	if slugs = validOnly(slugs); len(slugs) == 0 {
+		return nil, nil
+	}
+	var rows []courseRow
+	if err := r.rawScan(ctx, &rows, "SELECT "+courseColumns+fromCourses+" WHERE c.slug IN (?)", bun.List(slugs)); err != nil {
+		return nil, err
+	}
+	found := make([]courses.Course, len(rows))
+	for i := range rows {
+		found[i] = rows[i].course()
+	}
+	return found, r.fillTags(ctx, found)
+}
+
+func (r coursesReader) CourseIDs(ctx context.Context, slugs []string) (map[string]courses.CourseID, error) {
+	if slugs = validOnly(slugs); len(slugs) == 0 {
+		return nil, nil
+	}
+	var rows []struct {
+		ID   courses.CourseID
+		Slug string
+	}
+	if err := r.rawScan(ctx, &rows, "SELECT id, slug FROM ustat_courses WHERE slug IN (?)", bun.List(slugs)); err != nil {
+		return nil, err
+	}
+	ids := make(map[string]courses.CourseID, len(rows))
+	for _, row := range rows {
+		ids[row.Slug] = row.ID
+	}
+	return ids, nil
+}
+
+func validOnly(names []string) []string {
+	valid := make([]string, 0, len(names))
+	for _, n := range names {
+		if core.ValidText(n) {
+			valid = append(valid, n)
+		}
+	}
+	return valid
+}
+
+// fillTags reads the tags of a page by one statement.
+func (r coursesReader) fillTags(ctx context.Context, list []courses.Course) error {
+	if len(list) == 0 {
+		return nil
+	}
+	ids := make([]courses.CourseID, len(list))
+	for i := range list {
+		ids[i] = list[i].ID
+	}
+	var rows []struct {
+		CourseID courses.CourseID
+		ID       courses.TagID
+		Slug     string
+		Name     string
+	}
+	err := r.rawScan(ctx, &rows, "SELECT ct.course_id, t.id, t.slug, t.name FROM ustat_course_tags AS ct JOIN ustat_tags AS t ON t.id = ct.tag_id"+
+		" WHERE ct.course_id IN (?) ORDER BY t.name, t.id", bun.List(ids))
+	if err != nil {
+		return err
+	}
+	at := make(map[courses.CourseID]int, len(list))
+	for i, id := range ids {
+		at[id] = i
+	}
+	for _, row := range rows {
+		c := &list[at[row.CourseID]]
+		c.Tags = append(c.Tags, courses.Tag{ID: row.ID, Slug: row.Slug, Name: row.Name})
+	}
+	return nil
+}
+
+func (r coursesReader) Currencies(ctx context.Context, status courses.Status) ([]string, error) {
+	var row struct{ First, Last sql.NullString }
+	err := r.rawScan(ctx, &row, "SELECT (SELECT min(currency) FROM ustat_courses WHERE status = ?) AS first, (SELECT max(currency) FROM ustat_courses WHERE status = ?) AS last", status, status)
+	switch {
+	case err != nil || !row.First.Valid:
+		return nil, err
+	case row.First == row.Last:
+		return []string{row.First.String}, nil
+	}
+	return []string{row.First.String, row.Last.String}, nil
+}
+
+type categoryRow struct {
+	bun.BaseModel `bun:"table:ustat_categories"`
+	ID            courses.CategoryID `bun:"id,pk,autoincrement"`
+	Slug          string             `bun:"slug"`
+	Name          string             `bun:"name"`
+	ParentID      courses.CategoryID `bun:"parent_id,nullzero"`
+	Parent        sql.NullString     `bun:"parent,scanonly"`
+	CourseCount   int                `bun:"course_count"`
+}
+
+const selectCategories = "SELECT k.id, k.slug, k.name, k.parent_id, p.slug AS parent, k.course_count FROM ustat_categories AS k LEFT JOIN ustat_categories AS p ON p.id = k.parent_id"
+
+func categories(rows []categoryRow) []courses.Category {
+	out := make([]courses.Category, len(rows))
+	for i, r := range rows {
+		out[i] = courses.Category{ID: r.ID, Slug: r.Slug, Name: r.Name, ParentID: r.ParentID, Parent: r.Parent.String, CourseCount: r.CourseCount}
+	}
+	return out
+}
+
+func (r coursesReader) Categories(ctx context.Context, after string, limit int) ([]courses.Category, error) {
+	var rows []categoryRow
+	err := r.rawScan(ctx, &rows, selectCategories+" WHERE k.slug > ? ORDER BY k.slug LIMIT ?", after, limit)
+	return categories(rows), err
+}
+
+func (r coursesReader) CategoriesBySlug(ctx context.Context, slugs []string) ([]courses.Category, error) {
+	if slugs = validOnly(slugs); len(slugs) == 0 {
+		return nil, nil
+	}
+	var rows []categoryRow
+	err := r.rawScan(ctx, &rows, selectCategories+" WHERE k.slug IN (?)", bun.List(slugs))
+	return categories(rows), err
+}
+
+func (r coursesReader) Subtree(ctx context.Context, slug string) ([]courses.CategoryID, error) {
+	if !core.ValidText(slug) {
+		return nil, courses.ErrCategoryNotFound
+	}
+	var ids []courses.CategoryID
+	// UNION, not UNION ALL: it ends even on a cycle.
+	err := r.rawScan(ctx, &ids, "WITH RECURSIVE below (id) AS (SELECT id FROM ustat_categories WHERE slug = ?"+
+		" UNION SELECT k.id FROM ustat_categories AS k JOIN below AS b ON k.parent_id = b.id) SELECT id FROM below", slug)
+	if err == nil && len(ids) == 0 {
+		return nil, courses.ErrCategoryNotFound
+	}
+	return ids, err
+}
+
+func (r coursesReader) Tags(ctx context.Context, after string, limit int) ([]courses.Tag, error) {
+	var tags []courses.Tag
+	err := r.rawScan(ctx, &tags, "SELECT id, slug, name FROM ustat_tags WHERE slug > ? ORDER BY slug LIMIT ?", after, limit)
+	return tags, err
+}
+
+func (r coursesReader) TagsBySlug(ctx context.Context, slugs []string) ([]courses.Tag, error) {
+	if slugs = validOnly(slugs); len(slugs) == 0 {
+		return nil, nil
+	}
+	var tags []courses.Tag
+	err := r.rawScan(ctx, &tags, "SELECT id, slug, name FROM ustat_tags WHERE slug IN (?)", bun.List(slugs))
+	return tags, err
+}
+
+const moduleColumns = "id, course_id, title, description, position"
+
+func (r coursesReader) Modules(ctx context.Context, course courses.CourseID, after, limit int) ([]courses.Module, error) {
+	var rows []courses.Module
+	err := r.rawScan(ctx, &rows, "SELECT "+moduleColumns+" FROM ustat_modules WHERE course_id = ? AND position > ? ORDER BY position LIMIT ?", course, after, limit)
+	return rows, err
+}
+
+func (r coursesReader) ModulesOf(ctx context.Context, ids []courses.CourseID) ([]courses.Module, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	var rows []courses.Module
+	err := r.rawScan(ctx, &rows, "SELECT "+moduleColumns+" FROM ustat_modules WHERE course_id IN (?)", bun.List(ids))
+	return rows, err
+}
+
+type lessonRow struct {
+	bun.BaseModel   `bun:"table:ustat_lessons"`
+	ID              courses.LessonID `bun:"id,pk,autoincrement"`
+	ModuleID        courses.ModuleID `bun:"module_id"`
+	CourseID        courses.CourseID `bun:"course_id"`
+	Position        int              `bun:"position"`
+	Title           string           `bun:"title"`
+	Kind            courses.Kind     `bun:"kind"`
+	Content         string           `bun:"content"`
+	DurationSeconds int64            `bun:"duration_seconds"`
+	FreePreview     bool             `bun:"free_preview"`
+	ModulePosition  int              `bun:"module_position,scanonly"`
+}
+
+const selectLessons = "SELECT l.id, l.module_id, l.course_id, l.position, l.title, l.kind, l.content, l.duration_seconds, l.free_preview, m.position AS module_position FROM ustat_modules AS m JOIN ustat_lessons AS l ON l.module_id = m.id"
+
+func lessons(rows []lessonRow) []courses.Lesson {
+	out := make([]courses.Lesson, len(rows))
+	for i, r := range rows {
+		out[i] = courses.Lesson{
+			ID: r.ID, CourseID: r.CourseID, ModuleID: r.ModuleID, ModulePosition: r.ModulePosition, Title: r.Title, Kind: r.Kind, Content: r.Content,
+			Duration: time.Duration(r.DurationSeconds) * time.Second, FreePreview: r.FreePreview, Position: r.Position,
+		}
+	}
+	return out
+}
+
+func (r coursesReader) Lessons(ctx context.Context, course courses.CourseID, module courses.ModuleID, after [2]int, limit int) ([]courses.Lesson, error) {
+	where, args := " WHERE m.course_id = ?", []any{course}
+	if module != 0 {
+		where, args = where+" AND m.id = ?", append(args, module)
+	}
+	var rows []lessonRow
+	err := r.rawScan(ctx, &rows, selectLessons+where+" AND (m.position, l.position) > (?, ?) ORDER BY m.position, l.position LIMIT ?",
+		append(args, after[0], after[1], limit)...)
+	return lessons(rows), err
+}
+
+func (r coursesReader) LessonsOf(ctx context.Context, modules []courses.ModuleID) ([]courses.Lesson, error) {
+	if len(modules) == 0 {
+		return nil, nil
+	}
+	var rows []lessonRow
+	err := r.rawScan(ctx, &rows, selectLessons+" WHERE m.id IN (?)", bun.List(modules))
+	return lessons(rows), err
+}
+
+// coursesTx implements courses.Tx.
+type coursesTx struct {
+	*Tx
+	coursesReader
+}
+
+// coursesStore implements courses.Store.
+type coursesStore struct {
+	coursesReader
+	outbox
+	db *DB
+}
+
+func newCourses(d *DB) *coursesStore {
+	s := session{db: d}
+	return &coursesStore{coursesReader{s}, outbox{s, "courses"}, d}
+}
+
+// Update implements courses.Store.
+func (s *coursesStore) Update(ctx context.Context, fn func(ctx context.Context, tx courses.Tx) error) error {
+	return s.db.update(ctx, "courses", func(ctx context.Context, tx *Tx) error {
+		return fn(ctx, coursesTx{tx, coursesReader{tx.session}})
+	})
+}
+
+// Join implements core.Joiner.
+func (s *coursesStore) Join(tx *sql.Tx) (courses.Store, error) { return newCourses(s.db.join(tx)), nil }
+
+var (
+	_ core.Joiner[courses.Store] = (*coursesStore)(nil)
+)

@@ -1,0 +1,209 @@
+package sqlstore
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/ustat/ustat/courses"
+)
+
+// order is how a sort is read from an index: the table whose index leads, the
+// columns of the order, and which way they go.
+type order struct {
+	lead string // "c" courses, "s" statistics
+	keys []string
+	down bool
+	key  func(r *courseRow) []int64
+}
+
+var orders = map[courses.Sort]order{
+	courses.Newest:    {"c", []string{"created_at"}, true, func(r *courseRow) []int64 { return []int64{r.CreatedAt.UnixMicro()} }},
+	courses.PriceUp:   {"c", []string{"price_minor"}, false, func(r *courseRow) []int64 { return []int64{r.PriceMinor} }},
+	courses.PriceDown: {"c", []string{"price_minor"}, true, func(r *courseRow) []int64 { return []int64{r.PriceMinor} }},
+	courses.Rating:    {"s", []string{"rating_rank"}, true, func(r *courseRow) []int64 { return []int64{r.RatingRank} }},
+	courses.Popular:   {"s", []string{"students"}, true, func(r *courseRow) []int64 { return []int64{r.Students} }},
+	courses.Relevance: {"c", nil, true, func(r *courseRow) []int64 { return []int64{r.Field, r.RatingRank, r.TitleWords} }},
+}
+
+// statement collects the parts of a SELECT. Text is constant; values are args.
+type statement struct {
+	where []string
+	args  []any
+}
+
+func (s *statement) and(condition string, args ...any) {
+	s.where = append(s.where, condition)
+	s.args = append(s.args, args...)
+}
+
+// ListCourses implements courses.CourseReader.
+func (r coursesReader) ListCourses(ctx context.Context, q courses.ListQuery) ([]courses.Hit, error) {
+	by, ok := orders[q.Sort]
+	if !ok {
+		by, q.Sort = orders[courses.Newest], courses.Newest
+	}
+	columns, orderBy := courseColumns, ""
+	var head []any // arguments of the columns, before those of the conditions
+	s, from := r.filter(q, by)
+	if q.Sort == courses.Relevance {
+		field, args := r.db.dialect.Search.Field(q.Terms)
+		columns += ", " + field + " AS field"
+		head = args
+		orderBy = " ORDER BY field DESC, s.rating_rank DESC, c.title_words, c.id DESC"
+		if q.After != nil && len(q.After.Keys) == 3 {
+			k := q.After.Keys
+			s.and("("+field+", s.rating_rank, -c.title_words, c.id) < (?, ?, ?, ?)", append(append([]any(nil), args...), k[0], k[1], -k[2], q.After.ID)...)
+		}
+	} else {
+		key, id := s.keyset(q, by)
+		direction := ""
+		if by.down {
+			direction = " DESC"
+		}
+		orderBy = " ORDER BY " + key + direction + ", " + id + direction
+	}
+	var rows []courseRow
+	query := "SELECT " + columns + from + " WHERE " + strings.Join(s.where, " AND ") + orderBy + " LIMIT ?"
+	if err := r.rawScan(ctx, &rows, query, append(append(head, s.args...), q.Limit)...); err != nil {
+		return nil, err
+	}
+	found := make([]courses.Course, len(rows))
+	for i := range rows {
+		found[i] = rows[i].course()
+	}
+	if err := r.fillTags(ctx, found); err != nil {
+		return nil, err
+	}
+	hits := make([]courses.Hit, len(rows))
+	for i := range rows {
+		hits[i] = courses.Hit{Course: found[i], Position: courses.Position{Keys: by.key(&rows[i]), ID: int64(rows[i].ID)}}
+	}
+	return hits, nil
+}
+
+// keyset adds the condition of the page and returns the columns of the order.
+func (s *statement) keyset(q courses.ListQuery, by order) (key, id string) {
+	lead := leadTable(q, by)
+	key, id = lead+"."+by.keys[0], lead+".course_id"
+	if lead == "c" {
+		id = "c.id"
+	}
+	if q.After == nil || len(q.After.Keys) != 1 {
+		return key, id
+	}
+	var value any = q.After.Keys[0]
+	if q.Sort == courses.Newest {
+		value = time.UnixMicro(q.After.Keys[0]).UTC()
+	}
+	than := " > "
+	if by.down {
+		than = " < "
+	}
+	s.and("("+key+", "+id+")"+than+"(?, ?)", value, q.After.ID)
+	return key, id
+}
+
+// leadTable returns the alias of the table whose index a list follows. A tag's
+// index has the order by time and by price; by rating and by students a tagged
+// list tests rows along the statistics (docs/adr/0003).
+func leadTable(q courses.ListQuery, by order) string {
+	if q.Tag != 0 && by.lead == "c" && q.Sort != courses.Relevance {
+		return "t"
+	}
+	return by.lead
+}
+
+// CountCourses implements courses.CourseReader.
+func (r coursesReader) CountCourses(ctx context.Context, q courses.ListQuery) (int, error) {
+	s, from := r.filter(q, orders[courses.Newest])
+	var n int
+	err := r.rawScan(ctx, &n, "SELECT count(*)"+from+" WHERE "+strings.Join(s.where, " AND "), s.args...)
+	return n, err
+}
+
+// filter returns the conditions of q and the tables, the leading one first.
+func (r coursesReader) filter(q courses.ListQuery, by order) (*statement, string) {
+	s := new(statement)
+	lead := leadTable(q, by)
+	join := r.db.dialect.JoinOrder
+	var from string
+	switch lead {
+	case "t":
+		from = " FROM ustat_course_tags AS t" + join + "ustat_courses AS c" + join + "ustat_course_stats AS s"
+		s.and("c.id = t.course_id")
+		s.and("s.course_id = c.id")
+		s.and("t.tag_id = ?", q.Tag)
+	case "s":
+		from = " FROM ustat_course_stats AS s" + join + "ustat_courses AS c"
+		s.and("c.id = s.course_id")
+	default:
+		from = " FROM ustat_courses AS c" + join + "ustat_course_stats AS s"
+		s.and("s.course_id = c.id")
+	}
+	from += " LEFT JOIN ustat_categories AS k ON k.id = c.category_id"
+	s.and(lead+".status = ?", q.Status)
+
+	same := lead // the table that has category, teacher and language beside the order
+	if lead == "t" {
+		same = "c"
+	}
+	if len(q.Categories) == 1 {
+		s.and(same+".category_id = ?", q.Categories[0])
+	} else if len(q.Categories) > 1 {
+		// A branch of the tree follows the order's index and tests rows along it.
+		s.and(r.db.dialect.NoIndex+same+".category_id IN (?)", bun.List(q.Categories))
+	}
+	if q.Teacher != 0 {
+		s.and(same+".teacher_id = ?", q.Teacher)
+	}
+	if q.Teachers != nil {
+		if len(q.Teachers) == 0 {
+			s.and("1 = 0")
+		} else {
+			s.and(same+".teacher_id IN (?)", bun.List(q.Teachers))
+		}
+	}
+	if q.Language != "" {
+		s.and(same+".lang = ?", baseLanguage(q.Language))
+		if q.Language != baseLanguage(q.Language) {
+			s.and("(c.language = ? OR substr(c.language, 1, ?) = ?)", q.Language, len(q.Language)+1, q.Language+"-")
+		}
+	}
+	if q.Tag != 0 && lead != "t" {
+		s.and("EXISTS (SELECT 1 FROM ustat_course_tags AS t WHERE t.course_id = c.id AND t.tag_id = ?)", q.Tag)
+	}
+	s.prices(q, lead)
+	if q.RatingMin > 0 {
+		s.and("s.review_count > 0 AND s.rating_sum * 100 >= s.review_count * ?", q.RatingMin)
+	}
+	if len(q.Terms) > 0 {
+		condition, args := r.db.dialect.Search.Match(q.Terms)
+		s.and(condition, args...)
+	}
+	return s, from
+}
+
+func (s *statement) prices(q courses.ListQuery, lead string) {
+	table := "c"
+	if lead == "t" {
+		table = "t"
+	}
+	if q.Currency != "" {
+		s.and(table+".currency = ?", q.Currency)
+	}
+	if q.PriceMin != nil {
+		s.and(table+".price_minor >= ?", *q.PriceMin)
+	}
+	if q.PriceMax != nil {
+		s.and(table+".price_minor <= ?", *q.PriceMax)
+	}
+}
+
+// baseLanguage returns "pt" for "pt-BR".
+func baseLanguage(tag string) string {
+	base, _, _ := strings.Cut(tag, "-")
+	return strings.ToLower(base)
+}

@@ -1,0 +1,54 @@
+package sqlstore
+
+import (
+	"context"
+	"strings"
+
+	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/courses/fulltext"
+)
+
+// Document is what the full-text index keeps of a course.
+type Document struct {
+	ID                courses.CourseID
+	Title, Tags, Body []string // terms
+}
+
+// maxIndexed bounds the bytes of a description that are indexed.
+const maxIndexed = 100_000
+
+func newDocument(c courses.Course) Document {
+	names := make([]string, len(c.Tags))
+	for i, t := range c.Tags {
+		names[i] = t.Name
+	}
+	body := c.Description + "\n" + c.Requirements
+	if len(body) > maxIndexed {
+		body = body[:maxIndexed]
+	}
+	return Document{
+		ID: c.ID, Title: fulltext.Terms(c.Title), Tags: fulltext.Terms(strings.Join(names, "\n")), Body: fulltext.Terms(body),
+	}
+}
+
+// Search is the full-text index of an engine.
+type Search interface {
+	// Write replaces the entries of courses in the transaction. Old says whether
+	// any of them may have been indexed before.
+	Write(ctx context.Context, w Writer, docs []Document, old bool) error
+	// Match returns a condition on the course "c" that all terms are in it.
+	Match(terms []string) (condition string, args []any)
+	// Field returns an expression of courses.Position's field for terms.
+	Field(terms []string) (expression string, args []any)
+}
+
+// Writer runs a statement of constant text in a transaction.
+type Writer interface {
+	WriteSQL(ctx context.Context, query string, args ...any) error
+}
+
+// WriteSQL implements Writer.
+func (tx *Tx) WriteSQL(ctx context.Context, query string, args ...any) error {
+	_, err := tx.rawExec(ctx, query, args...)
+	return err
+}

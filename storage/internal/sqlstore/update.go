@@ -1,0 +1,222 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/ustat/ustat/core"
+)
+
+// update runs fn in one transaction of the store with that name, again when the
+// database asks for it. It is the one place where transactions begin and end.
+func (d *DB) update(ctx context.Context, store string, fn func(ctx context.Context, tx *Tx) error) error {
+	if err := core.CheckNested(ctx); err != nil {
+		return err
+	}
+	if d.closed.Load() {
+		return core.ErrClosed
+	}
+	if d.joined != nil {
+		return d.updateJoined(ctx, store, fn)
+	}
+	deadline := time.Now().Add(d.opt.RetryFor)
+	for attempt := 0; ; attempt++ {
+		err := d.updateOnce(ctx, store, fn)
+		if !errors.Is(err, core.ErrRetry) || time.Now().After(deadline) || !pause(ctx, attempt) {
+			return err
+		}
+	}
+}
+
+func (d *DB) updateOnce(ctx context.Context, store string, fn func(ctx context.Context, tx *Tx) error) error {
+	release, err := d.takeWriter(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+
+	// ctx cancels the wait for a connection and BEGIN. Once that has answered the
+	// transaction lives on detached, so that a cancelled caller cannot make
+	// database/sql roll back under a COMMIT that is on its way.
+	detached, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	attached := context.AfterFunc(ctx, cancel)
+	sqlTx, err := d.writer.BeginTx(detached, nil)
+	attached()
+	if err != nil {
+		return d.translate(ctx, err)
+	}
+
+	tx := &Tx{session: session{db: d}, conn: sqlTx, store: store}
+	tx.session.tx = tx
+	committing := false
+	defer func() { // an error, a panic and runtime.Goexit all end here
+		tx.done.Store(true)
+		if !committing {
+			_ = sqlTx.Rollback() // the connection is dropped when this fails
+		}
+	}()
+	if err := tx.run(ctx, fn); err != nil {
+		return err
+	}
+	tx.done.Store(true)
+	committing = true
+	return d.commit(ctx, sqlTx, cancel)
+}
+
+// commit ends the transaction. Neither the caller's ctx nor its deadline counts
+// any more; the commit has one of its own.
+func (d *DB) commit(ctx context.Context, tx *sql.Tx, cancel context.CancelFunc) error {
+	if err := ctx.Err(); err != nil {
+		_ = tx.Rollback()
+		return err
+	}
+	timer := time.AfterFunc(d.opt.CommitTimeout, cancel)
+	defer timer.Stop()
+	err := tx.Commit()
+	if err == nil {
+		return nil
+	}
+	switch d.dialect.Classify(err) {
+	case Retry:
+		_ = tx.Rollback()
+		return core.ErrRetry.Because(err)
+	case RolledBack, BadRow, Duplicate:
+		return core.ErrConflict.Withf("the transaction was rolled back").Because(err)
+	case CommitUnset:
+		return core.ErrUnavailable.Because(err)
+	}
+	return core.ErrOutcomeUnknown.Because(err)
+}
+
+// run calls the closure, then writes the events that it emitted.
+func (tx *Tx) run(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	inner := core.EnterUpdate(ctx)
+	if err := fn(inner, tx); err != nil {
+		if tx.failed != nil && errors.Is(tx.failed, core.ErrRetry) {
+			return tx.failed
+		}
+		return err
+	}
+	if tx.failed != nil {
+		return tx.failed
+	}
+	return tx.flushEvents(inner)
+}
+
+// updateJoined runs fn inside the host's transaction, as a savepoint.
+func (d *DB) updateJoined(ctx context.Context, store string, fn func(ctx context.Context, tx *Tx) error) (err error) {
+	tx := &Tx{session: session{db: d}, conn: d.joined, store: store}
+	tx.session.tx = tx
+	if _, err := tx.rawExec(ctx, "SAVEPOINT ustat_update"); err != nil {
+		return err
+	}
+	kept := false
+	defer func() {
+		tx.done.Store(true)
+		if !kept {
+			// The host's context may have ended; its transaction must stay usable.
+			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.opt.CommitTimeout)
+			defer cancel()
+			_, _ = d.joined.ExecContext(clean, "ROLLBACK TO SAVEPOINT ustat_update")
+			_, _ = d.joined.ExecContext(clean, "RELEASE SAVEPOINT ustat_update")
+		}
+	}()
+	if err := tx.run(ctx, fn); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if _, err := d.joined.ExecContext(context.WithoutCancel(ctx), "RELEASE SAVEPOINT ustat_update"); err != nil {
+		return d.translate(ctx, err)
+	}
+	kept = true
+	return nil
+}
+
+// takeWriter waits for the turn to write, where writers take turns.
+func (d *DB) takeWriter(ctx context.Context) (release func(), err error) {
+	if d.gate == nil {
+		return func() {}, nil
+	}
+	timer := time.NewTimer(d.opt.WriterWait)
+	defer timer.Stop()
+	select {
+	case d.gate <- struct{}{}:
+		d.holder.Store(core.Operation(ctx))
+		return func() { <-d.gate }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-timer.C:
+		holder, _ := d.holder.Load().(string)
+		return nil, core.ErrBusy.Withf("the database's writer is held by %s for longer than %s", holder, d.opt.WriterWait)
+	}
+}
+
+// atomically undoes what fn wrote when it fails, and leaves the Tx usable.
+func (tx *Tx) atomically(ctx context.Context, fn func() error) error {
+	if _, err := tx.rawExec(ctx, "SAVEPOINT ustat_list"); err != nil {
+		return err
+	}
+	if err := fn(); err != nil {
+		if tx.failed != nil {
+			return err
+		}
+		if _, undoErr := tx.rawExec(ctx, "ROLLBACK TO SAVEPOINT ustat_list"); undoErr != nil {
+			return undoErr
+		}
+		if _, undoErr := tx.rawExec(ctx, "RELEASE SAVEPOINT ustat_list"); undoErr != nil {
+			return undoErr
+		}
+		return err
+	}
+	_, err := tx.rawExec(ctx, "RELEASE SAVEPOINT ustat_list")
+	return err
+}
+
+// insert adds rows by one statement a block and reads what it returns into dest.
+// A row that meets a unique key makes it fail with nothing written and ok false.
+func insert[R, D any](ctx context.Context, tx *Tx, table string, rows []R, returning string) (dest []D, ok bool, err error) {
+	if len(rows) == 0 {
+		return nil, true, nil
+	}
+	errDuplicate := errors.New("a row met a unique key")
+	write := func() error {
+		conn, err := tx.session.conn(ctx)
+		if err != nil {
+			return err
+		}
+		for start := 0; start < len(rows); start += blockRows {
+			block := rows[start:min(start+blockRows, len(rows))]
+			var got []D
+			q := tx.db.bun.NewInsert().Conn(conn).Model(&block).ModelTableExpr(table).On("CONFLICT DO NOTHING").Returning(returning)
+			if err := tx.scan(ctx, q, &got); err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return fmt.Errorf("insert into %s: %w", table, err)
+			}
+			if len(got) < len(block) {
+				return errDuplicate
+			}
+			dest = append(dest, got...)
+		}
+		return nil
+	}
+	if len(rows) == 1 { // what was refused wrote nothing
+		err = write()
+	} else {
+		err = tx.atomically(ctx, write)
+	}
+	if errors.Is(err, errDuplicate) {
+		return nil, false, nil
+	}
+	return dest, err == nil, err
+}
+
+const blockRows = 500
+
+var _ bun.IConn = (*sql.Tx)(nil)

@@ -1,0 +1,114 @@
+package postgres
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ustat/ustat/storage/internal/sqlstore"
+)
+
+// classify says what an error of the driver means, by its SQLSTATE.
+func classify(err error) sqlstore.Class {
+	if errors.Is(err, pgx.ErrTxCommitRollback) {
+		return sqlstore.RolledBack
+	}
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		if errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err) {
+			return sqlstore.CommitUnset
+		}
+		if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+			return sqlstore.Away
+		}
+		return sqlstore.Other
+	}
+	switch e.Code {
+	case "23505":
+		return sqlstore.Duplicate
+	case "40001", "40P01", "55P03":
+		return sqlstore.Retry
+	case "57P01", "57P02", "57P03", "25006":
+		return sqlstore.Away
+	}
+	switch e.Code[:2] {
+	case "23", "22":
+		return sqlstore.BadRow
+	case "08", "53":
+		return sqlstore.Away
+	}
+	return sqlstore.Other
+}
+
+// search is the full-text index on a tsvector of stems with a GIN index.
+type search struct{}
+
+// Write implements sqlstore.Search.
+func (search) Write(ctx context.Context, w sqlstore.Writer, docs []sqlstore.Document, _ bool) error {
+	const block = 500
+	for ; len(docs) > 0; docs = docs[min(block, len(docs)):] {
+		var values strings.Builder
+		var args []any
+		for i, d := range docs[:min(block, len(docs))] {
+			if i > 0 {
+				values.WriteString(", ")
+			}
+			values.WriteString("(?::bigint, ?::tsvector)")
+			args = append(args, d.ID, vector(d))
+		}
+		if err := w.WriteSQL(ctx, "UPDATE ustat_courses AS c SET fts = v.fts FROM (VALUES "+values.String()+") AS v (id, fts) WHERE c.id = v.id", args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// vector returns the text of a tsvector: each term once, with weight A in the
+// title, B in the tags, C in the rest. The positions have no meaning.
+func vector(d sqlstore.Document) string {
+	weights := map[string]string{}
+	var order []string
+	for i, terms := range [][]string{d.Title, d.Tags, d.Body} {
+		weight := []string{"1A", "2B", "3C"}[i]
+		for _, t := range terms {
+			switch have, seen := weights[t]; {
+			case !seen:
+				weights[t] = weight
+				order = append(order, t)
+			case !strings.Contains(have, weight):
+				weights[t] = have + "," + weight
+			}
+		}
+	}
+	var b strings.Builder
+	for _, t := range order {
+		b.WriteString(quoteTerm(t) + ":" + weights[t] + " ")
+	}
+	return b.String()
+}
+
+func quoteTerm(t string) string {
+	return "'" + strings.NewReplacer("'", "''", `\`, `\\`).Replace(t) + "'"
+}
+
+func query(terms []string, weights string) string {
+	quoted := make([]string, len(terms))
+	for i, t := range terms {
+		quoted[i] = quoteTerm(t) + weights
+	}
+	return strings.Join(quoted, " & ")
+}
+
+// Match implements sqlstore.Search.
+func (search) Match(terms []string) (string, []any) {
+	return "c.fts @@ ?::tsquery", []any{query(terms, "")}
+}
+
+// Field implements sqlstore.Search.
+func (search) Field(terms []string) (string, []any) {
+	return "((c.fts @@ ?::tsquery)::int + (c.fts @@ ?::tsquery)::int)", []any{query(terms, ":A"), query(terms, ":AB")}
+}

@@ -1,0 +1,104 @@
+// Package postgres keeps a platform in PostgreSQL 15 or newer, over one pool of
+// pgx connections.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"io/fs"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/storage"
+	"github.com/ustat/ustat/storage/internal/sqlstore"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Options tune a backend. A nil Options is all defaults.
+type Options struct {
+	// RetryFor bounds how long an Update that meets a concurrent one is run again.
+	// Zero means 10 s.
+	RetryFor time.Duration
+	// CommitTimeout bounds the wait for the answer of a COMMIT, after which its
+	// outcome is unknown. Zero means 30 s.
+	CommitTimeout time.Duration
+	// Observer is told of each statement.
+	Observer storage.Observer
+}
+
+// Open connects to the database that dsn names (a URL or key=value pairs, as pgx
+// takes them; pool_max_conns sets the size of the pool) and returns its stores.
+// Migrate the schema, or let ustat's Start do it, before use. Close ends the pool.
+func Open(ctx context.Context, dsn string, opt *Options) (*storage.Backend, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		// The error of pgx hides the password, but it quotes the rest of the DSN.
+		return nil, core.Invalid("dsn", "dsn", "", "", "it is no connection string of PostgreSQL").Because(err)
+	}
+	// Bun writes the arguments into the text, so prepared statements would only
+	// crowd the cache; this mode also works behind PgBouncer.
+	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	if config.ConnConfig.RuntimeParams["timezone"] == "" {
+		config.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, core.ErrUnavailable.Because(err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, core.ErrUnavailable.Withf("PostgreSQL does not answer").Because(err)
+	}
+	db := stdlib.OpenDBFromPool(pool)
+	d := newDB(db, opt)
+	backend := d.Backend()
+	backend.Close = func() error {
+		d.MarkClosed()
+		err := db.Close()
+		pool.Close()
+		return err
+	}
+	return backend, nil
+}
+
+// Use returns the stores of a database that the embedder has opened with pgx's
+// stdlib and keeps owning: Close leaves it open.
+func Use(ctx context.Context, db *sql.DB, opt *Options) (*storage.Backend, error) {
+	if err := db.PingContext(ctx); err != nil {
+		return nil, core.ErrUnavailable.Because(err)
+	}
+	d := newDB(db, opt)
+	backend := d.Backend()
+	backend.Close = func() error {
+		d.MarkClosed()
+		return nil
+	}
+	return backend, nil
+}
+
+func newDB(db *sql.DB, opt *Options) *sqlstore.DB {
+	if opt == nil {
+		opt = &Options{}
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // the folder is embedded above
+	}
+	return sqlstore.NewDB(bun.NewDB(db, pgdialect.New()), db, sqlstore.Dialect{
+		Migrations:    files,
+		MigrationLock: "SELECT pg_advisory_xact_lock(7561346012)",
+		TableExists:   "SELECT count(to_regclass('ustat_migrations'))",
+		Search:        search{},
+		Classify:      classify,
+		JoinOrder:     " CROSS JOIN ",
+	}, sqlstore.Options{Observer: opt.Observer, RetryFor: opt.RetryFor, CommitTimeout: opt.CommitTimeout})
+}
