@@ -2,7 +2,6 @@ package core
 
 import (
 	"reflect"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -17,11 +16,6 @@ import (
 // and -), role, and text (valid UTF-8 without NUL).
 type Validator struct{ v *validator.Validate }
 
-var (
-	slugPattern     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,118}[a-z0-9])?$`)
-	usernamePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{2,63}$`)
-)
-
 // NewValidator returns a Validator with Ustat's own tags.
 func NewValidator() *Validator {
 	v := validator.New(validator.WithRequiredStructEnabled())
@@ -33,8 +27,8 @@ func NewValidator() *Validator {
 		return name
 	})
 	for tag, ok := range map[string]func(string) bool{
-		"slug":     slugPattern.MatchString,
-		"username": usernamePattern.MatchString,
+		"slug":     IsSlug,
+		"username": IsUsername,
 		"role":     func(s string) bool { return Role(s).Rank() > 0 },
 		"text":     ValidText,
 	} {
@@ -42,6 +36,29 @@ func NewValidator() *Validator {
 		_ = v.RegisterValidation(tag, func(fl validator.FieldLevel) bool { return ok(fl.Field().String()) })
 	}
 	return &Validator{v}
+}
+
+// IsSlug reports whether s is 1 to 120 of a-z, 0-9 and -, with a letter or digit at
+// both ends.
+func IsSlug(s string) bool {
+	return len(s) >= 1 && len(s) <= 120 && s[0] != '-' && s[len(s)-1] != '-' && isPlain(s, "-")
+}
+
+// IsUsername reports whether s is 3 to 64 of a-z, 0-9, _, . and -, with a letter or
+// digit in front.
+func IsUsername(s string) bool {
+	return len(s) >= 3 && len(s) <= 64 && isPlain(s[:1], "") && isPlain(s, "_.-")
+}
+
+// isPlain reports whether s has nothing but a-z, 0-9 and the bytes of also.
+func isPlain(s, also string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && strings.IndexByte(also, c) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // ValidText reports whether s is valid UTF-8 without NUL bytes, which is what

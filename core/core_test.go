@@ -1,0 +1,145 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ustat/ustat/core"
+)
+
+func TestErrorsMatchByCodeAndByKind(t *testing.T) {
+	t.Parallel()
+	taken := &core.Error{Kind: core.KindConflict, Code: "x.taken", Message: "taken"}
+	cause := errors.New("duplicate key")
+	err := fmt.Errorf("insert: %w", taken.Because(cause))
+	require.ErrorIs(t, err, taken)
+	require.ErrorIs(t, err, core.ErrConflict)
+	require.ErrorIs(t, err, cause)
+	require.NotErrorIs(t, err, core.ErrNotFound)
+	require.NotErrorIs(t, core.ErrKeyReused, taken, "two codes of one kind differ")
+	require.Equal(t, core.KindConflict, core.KindOf(err))
+	require.Equal(t, core.KindInternal, core.KindOf(cause))
+	require.Empty(t, taken.Violations, "With and Because return copies")
+}
+
+func TestMoneyIsExact(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]core.Money{
+		"1999": {Minor: 199900, Currency: "RUB"}, "1999.9": {Minor: 199990, Currency: "RUB"}, "0.01": {Minor: 1, Currency: "USD"},
+		"-5.00": {Minor: -500, Currency: "EUR"}, "12.00": {Minor: 12, Currency: "JPY"}, "1.234": {Minor: 1234, Currency: "KWD"},
+		"92233720368547758.07": {Minor: math.MaxInt64, Currency: "USD"},
+	} {
+		got, err := core.ParseMoney(text, want.Currency)
+		require.NoError(t, err, text)
+		require.Equal(t, want, got)
+		again, err := core.ParseMoney(got.Decimal(), got.Currency)
+		require.NoError(t, err)
+		require.Equal(t, got, again)
+	}
+	for _, bad := range []string{"", ".", "1.", ".5", "1,5", "1.234", "1e3", " 1", "+1", "--1", "92233720368547758.08", "١"} {
+		_, err := core.ParseMoney(bad, "USD")
+		require.ErrorIs(t, err, core.ErrMoney, bad)
+	}
+	_, err := core.Money{Minor: math.MaxInt64, Currency: "USD"}.Add(core.Money{Minor: 1, Currency: "USD"})
+	require.ErrorIs(t, err, core.ErrMoney)
+	_, err = core.Money{Minor: 1, Currency: "USD"}.Add(core.Money{Minor: 1, Currency: "RUB"})
+	require.ErrorIs(t, err, core.ErrMoney)
+	require.Equal(t, "-0.05 USD", core.Money{Minor: -5, Currency: "USD"}.String())
+}
+
+func cursors(t testing.TB) *core.Cursors {
+	c := new(core.Cursors)
+	require.NoError(t, c.SetKey([]byte(strings.Repeat("k", core.CursorKeySize))))
+	return c
+}
+
+type position struct {
+	Keys []int64 `json:"k"`
+	ID   int64   `json:"i"`
+}
+
+func TestACursorOpensOnlyWhatWasSealedForItsList(t *testing.T) {
+	t.Parallel()
+	c := cursors(t)
+	want := position{[]int64{7, -1}, 42}
+	sealed, err := c.Seal("courses/newest", want)
+	require.NoError(t, err)
+	var got position
+	require.NoError(t, c.Open("courses/newest", sealed, &got))
+	require.Equal(t, want, got)
+	require.ErrorIs(t, c.Open("courses/price", sealed, &got), core.ErrCursor)
+	for i := range sealed {
+		for _, b := range []byte("A_z0") {
+			if sealed[i] == b {
+				continue
+			}
+			changed := sealed[:i] + string(b) + sealed[i+1:]
+			require.ErrorIs(t, c.Open("courses/newest", changed, &got), core.ErrCursor, "byte %d", i)
+		}
+	}
+	require.ErrorIs(t, new(core.Cursors).SetKey([]byte("short")), core.ErrInvalid)
+	_, err = new(core.Cursors).Seal("x", want)
+	require.ErrorIs(t, err, core.ErrUnavailable)
+}
+
+func FuzzOpen(f *testing.F) {
+	c := cursors(f)
+	good, err := c.Seal("list", position{[]int64{1}, 2})
+	require.NoError(f, err)
+	f.Add(good)
+	f.Add("")
+	f.Add("AAAA")
+	f.Fuzz(func(t *testing.T, cursor string) {
+		var p position
+		if err := c.Open("list", cursor, &p); err == nil && cursor != good {
+			t.Fatalf("%q was taken", cursor)
+		}
+	})
+}
+
+func TestValidationNamesEveryBadField(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Title string `json:"title" validate:"required,max=3"`
+		Slug  string `json:"slug" validate:"slug"`
+		Role  string `json:"role" validate:"role"`
+	}
+	v := core.NewValidator()
+	require.NoError(t, v.Struct(input{"abc", "a-b", "teacher"}))
+	err := v.Struct(input{"abcd", "-", "root"})
+	var e *core.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, core.KindInvalid, e.Kind)
+	fields := []string{}
+	for _, x := range e.Violations {
+		fields = append(fields, x.Field+" "+x.Code+" "+x.Limit+" "+x.Got)
+	}
+	require.Equal(t, []string{"title max 3 abcd", "slug slug  -", "role role  root"}, fields)
+}
+
+func TestNestedUseIsSeenByItsContext(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	require.NoError(t, core.CheckNested(ctx))
+	require.ErrorIs(t, core.CheckNested(core.EnterUpdate(ctx)), core.ErrNested)
+	require.Equal(t, "x.Y", core.Operation(core.WithOperation(ctx, "x.Y")))
+}
+
+func TestFoldIgnoresCaseAndForm(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, core.Fold("АННА@Example.org"), core.Fold("анна@example.ORG"))
+	require.Equal(t, core.Fold("Straße"), core.Fold("STRASSE"))
+	require.NotEqual(t, core.Fold("елка"), core.Fold("ёлка"))
+}
+
+func ExampleParseMoney() {
+	price, err := core.ParseMoney("1999.90", "RUB")
+	fmt.Println(price.Minor, price, err)
+	// Output: 199990 1999.90 RUB <nil>
+}

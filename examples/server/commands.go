@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/httpapi"
+	"github.com/ustat/ustat/transfer"
+)
+
+type migrateCmd struct{}
+
+// Run migrates the database and says what it did.
+func (migrateCmd) Run(ctx context.Context, p *program) (err error) {
+	backend, err := p.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, backend.Close()) }()
+	applied, err := backend.Schema.Migrate(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range applied {
+		fmt.Fprintln(p.stdout, "applied", name)
+	}
+	if len(applied) == 0 {
+		fmt.Fprintln(p.stdout, "nothing to apply: the schema is up to date")
+	}
+	return nil
+}
+
+type importCmd struct {
+	Dir string `required:"" env:"USTAT_IMPORT_DIR" help:"The folder with categories.csv, users.csv, courses.csv, modules.csv and lessons.csv, each optional."`
+}
+
+// refusedError makes the status 1 after the rows were named.
+type refusedError struct{ rows int }
+
+func (e refusedError) Error() string { return fmt.Sprintf("%d rows were refused", e.rows) }
+
+// Run imports a folder. Refused rows go to standard error, the totals to standard
+// output.
+func (c *importCmd) Run(ctx context.Context, p *program) (err error) {
+	if info, err := os.Stat(c.Dir); err != nil || !info.IsDir() {
+		return usageError{fmt.Errorf("--dir: %s is no folder", c.Dir)}
+	}
+	platform, backend, err := p.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, platform.Stop(context.WithoutCancel(ctx))) }()
+	bar := newProgress(p)
+	report, err := transfer.Import(ctx, backend, os.DirFS(c.Dir), &transfer.Options{
+		Refused:  func(r transfer.Refusal) { bar.line(r.String()) },
+		Warned:   func(w transfer.Warning) { bar.line("warning: " + w.String()) },
+		Progress: bar.show,
+	})
+	bar.end()
+	fmt.Fprint(p.stdout, report.String())
+	if err != nil {
+		return err
+	}
+	if total := report.Total(); total.Refused > 0 {
+		return refusedError{total.Refused}
+	}
+	return nil
+}
+
+// progress shows how far long work is: a bar on a terminal, a line every few
+// seconds elsewhere.
+type progress struct {
+	p    *program
+	bar  *progressbar.ProgressBar
+	file string
+	last time.Time
+}
+
+func newProgress(p *program) *progress { return &progress{p: p, last: time.Now()} }
+
+func (g *progress) terminal() bool {
+	file, ok := g.p.stderr.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func (g *progress) show(at transfer.Progress) {
+	if g.terminal() {
+		if g.file != at.File {
+			g.end()
+			g.file = at.File
+			g.bar = progressbar.NewOptions64(at.Total, progressbar.OptionSetWriter(g.p.stderr), progressbar.OptionSetDescription(at.File),
+				progressbar.OptionShowBytes(true), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(65*time.Millisecond))
+		}
+		_ = g.bar.Set64(at.Bytes) // a bar that cannot be drawn is no reason to stop
+		return
+	}
+	const every = 2 * time.Second
+	if time.Since(g.last) >= every {
+		g.last = time.Now()
+		fmt.Fprintf(g.p.stderr, "%s: %d rows, %d of %d bytes\n", at.File, at.Rows, at.Bytes, at.Total)
+	}
+}
+
+// line writes a line that is not overwritten by the bar.
+func (g *progress) line(text string) {
+	if g.bar != nil {
+		_ = g.bar.Clear()
+	}
+	fmt.Fprintln(g.p.stderr, text)
+}
+
+func (g *progress) end() {
+	if g.bar != nil {
+		_ = g.bar.Finish()
+		fmt.Fprintln(g.p.stderr)
+		g.bar = nil
+	}
+}
+
+type userCmd struct {
+	Create userCreateCmd `cmd:"" help:"Create a user."`
+}
+
+type userCreateCmd struct {
+	Username string `required:"" help:"3 to 64 of a-z, 0-9, _, . and -."`
+	Email    string `required:"" help:"The e-mail address."`
+	Role     string `required:"" enum:"student,teacher,producer,admin" help:"student, teacher, producer or admin."`
+	FullName string `help:"The name that others see."`
+}
+
+// Run creates a user. There is no login yet, so there is no password yet.
+func (c *userCreateCmd) Run(ctx context.Context, p *program) (err error) {
+	platform, _, err := p.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, platform.Stop(context.WithoutCancel(ctx))) }()
+	user, err := platform.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{
+		Username: c.Username, Email: c.Email, Role: core.Role(c.Role), FullName: c.FullName,
+	})
+	if core.KindOf(err) == core.KindInvalid {
+		return usageError{err}
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "created %s %s\n", user.Role, user.Username)
+	return nil
+}
+
+type openapiCmd struct {
+	Version string `default:"v1" help:"The version of the API: v1."`
+}
+
+// Run prints the OpenAPI document of a version.
+func (c *openapiCmd) Run(p *program) error {
+	document, err := httpapi.OpenAPI(c.Version)
+	if core.KindOf(err) == core.KindInvalid {
+		return usageError{err}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.stdout, string(document))
+	return err
+}

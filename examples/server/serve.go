@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/ustat/ustat/httpapi"
+	"github.com/ustat/ustat/storage"
+	"github.com/ustat/ustat/transfer"
+)
+
+//go:embed demo/*.csv
+var demoFiles embed.FS
+
+// drainTime is how long requests in flight may take to end after a signal.
+const drainTime = 10 * time.Second
+
+type serveCmd struct {
+	Addr string `default:"127.0.0.1:8080" env:"USTAT_ADDR" help:"The address to listen on."`
+	Demo bool   `default:"true" negatable:"" env:"USTAT_DEMO" help:"Fill an empty database with demo data."`
+}
+
+// Run serves until ctx ends, then lets requests in flight end.
+func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
+	// Listen first: an address in use must not cost a migration.
+	listener, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return usageError{fmt.Errorf("--addr: %w", err)}
+	}
+	defer listener.Close()
+	platform, backend, err := p.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, platform.Stop(context.WithoutCancel(ctx))) }()
+	if c.Demo {
+		if err := p.fillDemo(ctx, backend); err != nil {
+			return err
+		}
+	}
+	handler, err := httpapi.New(platform, &httpapi.Options{Logger: p.log})
+	if err != nil {
+		return err
+	}
+	server := httpapi.Server(c.Addr, handler)
+	fmt.Fprintf(p.stdout, "Ustat serves http://%s/api/v1/courses/\nDocumentation:   http://%[1]s/api/v1/docs/\n", listener.Addr())
+
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// fillDemo imports the demo data into a database that has no user yet.
+func (p *program) fillDemo(ctx context.Context, backend *storage.Backend) error {
+	empty, err := isEmpty(ctx, backend)
+	if err != nil || !empty {
+		return err
+	}
+	files, err := fs.Sub(demoFiles, "demo")
+	if err != nil {
+		return err
+	}
+	var refused []string
+	report, err := transfer.Import(ctx, backend, files, &transfer.Options{Refused: func(r transfer.Refusal) { refused = append(refused, r.String()) }})
+	if err != nil {
+		return err
+	}
+	if refused != nil {
+		return fmt.Errorf("the demo data has bad rows:\n%s", strings.Join(refused, "\n"))
+	}
+	p.log.InfoContext(ctx, "filled the empty database with demo data", "rows", report.Total().Inserted)
+	return nil
+}
+
+// isEmpty reports whether the database has neither a category nor a tag, which
+// every catalogue has.
+func isEmpty(ctx context.Context, backend *storage.Backend) (bool, error) {
+	categories, err := backend.Courses.Categories(ctx, "", 1)
+	if err != nil || len(categories) > 0 {
+		return false, err
+	}
+	tags, err := backend.Courses.Tags(ctx, "", 1)
+	return len(tags) == 0, err
+}

@@ -1,0 +1,159 @@
+package ustat_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite"
+
+	"github.com/ustat/ustat"
+	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/storage"
+	"github.com/ustat/ustat/storage/sqlite"
+)
+
+func Example() {
+	ctx := context.Background()
+	backend, err := sqlite.InMemory(ctx, nil)
+	if err != nil {
+		panic(err)
+	}
+	platform, err := ustat.New(backend, nil)
+	if err != nil {
+		panic(err)
+	}
+	if err := platform.Start(ctx); err != nil {
+		panic(err)
+	}
+	defer platform.Stop(ctx)
+
+	page, err := platform.Courses.List(ctx, core.Actor{}, courses.Filter{Query: "databases"}, "", core.Page{Limit: 10})
+	fmt.Println(len(page.Items), err)
+	// Output: 0 <nil>
+}
+
+// A host writes its own row and a user in one transaction.
+func ExamplePlatform_In() {
+	ctx := context.Background()
+	dir, _ := os.MkdirTemp("", "host")
+	defer os.RemoveAll(dir)
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "host.db")+"?_txlock=immediate&_pragma=foreign_keys(1)&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)")
+	if err != nil {
+		panic(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("CREATE TABLE members (name TEXT)"); err != nil {
+		panic(err)
+	}
+	backend, err := sqlite.Use(ctx, db, nil)
+	if err != nil {
+		panic(err)
+	}
+	platform, err := ustat.New(backend, nil)
+	if err != nil {
+		panic(err)
+	}
+	if err := platform.Start(ctx); err != nil {
+		panic(err)
+	}
+
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		panic(err)
+	}
+	if _, err := tx.Exec("INSERT INTO members VALUES ('ada')"); err != nil {
+		panic(err)
+	}
+	in, err := platform.In(tx)
+	if err != nil {
+		panic(err)
+	}
+	_, err = in.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{Username: "ada", Email: "ada@example.org", Role: core.Teacher})
+	fmt.Println("inside:", err)
+	// A refused call does not poison the transaction.
+	_, err = in.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{Username: "ada", Email: "other@example.org", Role: core.Teacher})
+	fmt.Println("again:", errors.Is(err, accounts.ErrUsernameTaken))
+	if err := tx.Commit(); err != nil {
+		panic(err)
+	}
+	user, err := platform.Accounts.UserByUsername(ctx, "ada")
+	fmt.Println("after:", user.Email, err)
+	// Output:
+	// inside: <nil>
+	// again: true
+	// after: ada@example.org <nil>
+}
+
+func TestNewRefusesWhatCannotWork(t *testing.T) {
+	t.Parallel()
+	backend, err := sqlite.InMemory(t.Context(), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, backend.Close()) })
+	for name, make := range map[string]func() (*storage.Backend, *ustat.Config){
+		"no backend":  func() (*storage.Backend, *ustat.Config) { return nil, nil },
+		"no accounts": func() (*storage.Backend, *ustat.Config) { b := *backend; b.Accounts = nil; return &b, nil },
+		"no courses":  func() (*storage.Backend, *ustat.Config) { b := *backend; b.Courses = nil; return &b, nil },
+		"no keys":     func() (*storage.Backend, *ustat.Config) { b := *backend; b.Keys = nil; return &b, nil },
+		"a short key": func() (*storage.Backend, *ustat.Config) { return backend, &ustat.Config{CursorKey: []byte("secret")} },
+	} {
+		b, c := make()
+		_, err := ustat.New(b, c)
+		require.ErrorIs(t, err, core.ErrInvalid, name)
+	}
+}
+
+func TestStartMakesTheKeyOnceAndStopMayBeCalledTwice(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "ustat.db")
+	cursor := ""
+	for range 2 { // a cursor of the first process is good in the second
+		backend, err := sqlite.Open(ctx, path, nil)
+		require.NoError(t, err)
+		p, err := ustat.New(backend, nil)
+		require.NoError(t, err)
+		require.ErrorIs(t, p.Ready(ctx), core.ErrUnavailable)
+		require.NoError(t, p.Start(ctx))
+		require.NoError(t, p.Ready(ctx))
+		require.ErrorIs(t, p.Start(ctx), core.ErrFailedPrecondition)
+		if cursor == "" {
+			require.NoError(t, backend.Courses.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+				_, err := tx.EnsureTags(ctx, []courses.Tag{{Slug: "a", Name: "A"}, {Slug: "b", Name: "B"}})
+				return err
+			}))
+			page, err := p.Courses.Tags(ctx, core.Page{Limit: 1})
+			require.NoError(t, err)
+			cursor = page.Next
+		} else {
+			page, err := p.Courses.Tags(ctx, core.Page{Limit: 1, Cursor: cursor})
+			require.NoError(t, err)
+			require.Equal(t, "b", page.Items[0].Slug)
+		}
+		require.NoError(t, p.Stop(ctx))
+		require.NoError(t, p.Stop(ctx))
+		require.ErrorIs(t, p.Ready(ctx), core.ErrUnavailable)
+		_, err = p.Courses.Course(ctx, core.Actor{}, "x")
+		require.ErrorIs(t, err, core.ErrClosed)
+	}
+}
+
+func TestManualMigrationsRefuseAnOldSchema(t *testing.T) {
+	t.Parallel()
+	backend, err := sqlite.InMemory(t.Context(), nil)
+	require.NoError(t, err)
+	p, err := ustat.New(backend, &ustat.Config{ManualMigrations: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, p.Stop(context.Background())) })
+	require.ErrorIs(t, p.Start(t.Context()), storage.ErrSchemaOld)
+	_, err = backend.Schema.Migrate(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, p.Start(t.Context()))
+}
