@@ -1,0 +1,118 @@
+package transfer
+
+import (
+	"context"
+
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
+)
+
+type module struct {
+	course   string
+	position int
+	title    string
+}
+
+const (
+	moduleCourse = iota
+	modulePosition
+	moduleTitle
+)
+
+// modules reads modules.csv.
+type modules struct{ store courses.Store }
+
+func (t *modules) columns() []column {
+	return []column{{"course", true}, {"position", true}, {"title", true}}
+}
+
+func (t *modules) parse(c *cells) module {
+	return module{
+		course:   c.reference(moduleCourse),
+		position: c.number(modulePosition, 1),
+		title:    c.title(moduleTitle, maxTitle),
+	}
+}
+
+type moduleKey struct {
+	course   string
+	position int
+}
+
+func (t *modules) repeated(r *module, seen *keySet) string {
+	if !addKey(seen, moduleKey{r.course, r.position}) {
+		return "position"
+	}
+	return ""
+}
+
+// moduleAt is where a stored module is.
+type moduleAt struct {
+	course   courses.CourseID
+	position int
+}
+
+// modulesOf returns the courses of the names and their modules.
+func modulesOf(ctx context.Context, store courses.Reader, names []string) (map[string]courses.CourseID, map[moduleAt]courses.Module, error) {
+	known, err := store.CourseIDs(ctx, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	ids := make([]courses.CourseID, 0, len(known))
+	for _, id := range known {
+		ids = append(ids, id)
+	}
+	found, err := store.ModulesOf(ctx, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	return known, indexBy(found, func(m courses.Module) moduleAt { return moduleAt{m.CourseID, m.Position} }), nil
+}
+
+func (t *modules) plan(ctx context.Context, rows []row[module], refuse refuseFunc) (changes, error) {
+	if len(rows) == 0 {
+		return changes{}, nil
+	}
+	known, stored, err := modulesOf(ctx, t.store, distinct(rows, func(r *module) string { return r.course }))
+	if err != nil {
+		return changes{}, err
+	}
+	var inserts, updates []courses.Module
+	for i := range rows {
+		r := &rows[i].cell
+		course, ok := known[r.course]
+		if !ok {
+			refuse(i, "course", "there is no course "+quote(r.course))
+			continue
+		}
+		m, there := stored[moduleAt{course, r.position}]
+		switch {
+		case !there:
+			inserts = append(inserts, courses.Module{CourseID: course, Title: r.title, Position: r.position})
+		case m.Title != r.title:
+			m.Title = r.title
+			updates = append(updates, m)
+		}
+	}
+	return changes{len(inserts), len(updates), func(ctx context.Context) error {
+		return t.write(ctx, inserts, updates)
+	}}, nil
+}
+
+func (t *modules) write(ctx context.Context, inserts, updates []courses.Module) error {
+	return t.store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+		if len(inserts) > 0 {
+			if _, err := tx.InsertModules(ctx, inserts); err != nil {
+				return err
+			}
+		}
+		if len(updates) == 0 {
+			return nil
+		}
+		return tx.UpdateModules(ctx, updates)
+	})
+}
+
+func (t *modules) finish(ctx context.Context, event *core.Event) error {
+	return emitCourses(ctx, t.store, event)
+}

@@ -1,0 +1,129 @@
+// Package transfer reads a folder of CSV files into a platform: categories, users,
+// courses, modules and lessons. docs/import.md has the columns of each.
+//
+// A folder may be read any number of times: rows are matched by their natural
+// keys, and only what differs is written. A bad row is refused with its line,
+// column and reason and never stops the good ones. Files are read as streams, so
+// memory does not depend on their size, but for 8 bytes a row by which repeated
+// keys are found.
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/storage"
+)
+
+// EventImported is the type of the event that a file with changes ends in, sent by
+// the store of the file's domain. Its payload is [Imported].
+const EventImported = "transfer.imported"
+
+// Imported is the payload of EventImported.
+type Imported struct {
+	File     string `json:"file"`
+	Inserted int    `json:"inserted"`
+	Updated  int    `json:"updated"`
+}
+
+// Options are the choices of an import. The functions are called one at a time, on
+// the goroutine that called Import; a nil one is not called.
+type Options struct {
+	// Refused is given every refused row, in the order of the file.
+	Refused func(Refusal)
+	// Warned is given what is odd and was taken nevertheless.
+	Warned func(Warning)
+	// Progress is told how far a file is, about every 100 ms and at its end.
+	Progress func(Progress)
+	// Clock tells when rows without a time were made. Nil means core.SystemClock.
+	Clock core.Clock
+	// Actor is who imports, for the events. Zero means the system.
+	Actor core.Actor
+}
+
+// Import reads the files of dir into backend, each file optional, in the order
+// categories.csv, users.csv, courses.csv, modules.csv, lessons.csv, one Update of
+// the file's domain per 1,000 rows (or 8 MiB). It asks nobody for permission: it is
+// for the operator of a platform.
+//
+// The error is for what stops the import: dir or a file cannot be read, a store
+// fails, ctx ends. Batches written before stay written, and the Report holds what
+// was done; running the import again goes on from there. Rows that were refused
+// are no error.
+func Import(ctx context.Context, backend *storage.Backend, dir string, opts *Options) (Report, error) {
+	var report Report
+	if info, err := os.Stat(dir); err != nil {
+		return report, fmt.Errorf("transfer: %w", err)
+	} else if !info.IsDir() {
+		return report, fmt.Errorf("transfer: %s is no folder", dir)
+	}
+	o := Options{}
+	if opts != nil {
+		o = *opts
+	}
+	if o.Clock == nil {
+		o.Clock = core.SystemClock{}
+	}
+	for _, f := range files(backend, o.Clock) {
+		err := importNamed(ctx, dir, f, &o, &report)
+		if err != nil {
+			return report, fmt.Errorf("transfer: %s: %w", f.name, err)
+		}
+	}
+	for _, name := range notYet() {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			report.NotImported = append(report.NotImported, name)
+		}
+	}
+	return report, nil
+}
+
+// file is a file of the format and what reads it.
+type file struct {
+	name string
+	read func(ctx context.Context, job *job) error
+}
+
+// files lists what can be imported, in order: each refers only to those before.
+func files(backend *storage.Backend, clock core.Clock) []file {
+	return []file{
+		{"categories.csv", func(ctx context.Context, j *job) error { return run(ctx, j, newCategories(backend)) }},
+		{"users.csv", func(ctx context.Context, j *job) error { return run(ctx, j, &users{backend.Accounts, clock}) }},
+		{"courses.csv", func(ctx context.Context, j *job) error { return run(ctx, j, newCatalogue(backend, clock)) }},
+		{"modules.csv", func(ctx context.Context, j *job) error { return run(ctx, j, &modules{backend.Courses}) }},
+		{"lessons.csv", func(ctx context.Context, j *job) error { return run(ctx, j, &lessons{backend.Courses}) }},
+	}
+}
+
+// notYet lists the files of the format whose domains are not there yet.
+func notYet() []string {
+	return []string{"enrollments.csv", "progress.csv", "reviews.csv", "interactions.csv", "translations.csv"}
+}
+
+// importNamed imports one file, if it is there, and adds its counts to report.
+func importNamed(ctx context.Context, dir string, f file, opts *Options, report *Report) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, f.name)
+	info, err := os.Stat(path) // before Open, which waits for a writer on a pipe
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("this is no regular file")
+	}
+	job := &job{path: path, size: info.Size(), opts: opts, reported: time.Now(), report: FileReport{File: f.name}}
+	err = f.read(core.WithOperation(ctx, "transfer."+f.name), job)
+	report.Files = append(report.Files, job.report)
+	return err
+}

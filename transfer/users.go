@@ -1,0 +1,189 @@
+package transfer
+
+import (
+	"context"
+	"strings"
+	"unicode"
+
+	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/core"
+)
+
+const (
+	maxBio  = 5000 // characters
+	maxHash = 512  // bytes
+)
+
+type user struct {
+	username, email, folded string // folded is the e-mail's
+	role                    core.Role
+	fullName, bio, hash     string
+	has                     struct{ fullName, bio bool }
+}
+
+const (
+	userName = iota
+	userEmail
+	userRole
+	userFullName
+	userBio
+	userHash
+)
+
+// users reads users.csv. A column that is not in the file, and an empty
+// password_hash, leave what is stored: an import signs nobody out.
+type users struct {
+	store accounts.Store
+	clock core.Clock
+}
+
+func (t *users) columns() []column {
+	return []column{
+		{"username", true}, {"email", true}, {"role", true},
+		{"full_name", false}, {"bio", false}, {"password_hash", false},
+	}
+}
+
+func (t *users) parse(c *cells) user {
+	row := user{username: c.raw(userName), email: c.raw(userEmail)}
+	if !core.IsUsername(row.username) {
+		c.refuse(userName, "%s is no username: 3 to 64 of a-z, 0-9, _, . and -, with a letter or digit in front", quote(row.username))
+	}
+	if !isEmail(row.email) {
+		c.refuse(userEmail, "%s is no e-mail address", quote(row.email))
+	}
+	row.folded = core.Fold(row.email)
+	row.role = oneOf(c, userRole, core.Roles[:]...)
+	row.fullName, row.has.fullName = c.text(userFullName, maxName), c.has(userFullName)
+	row.bio, row.has.bio = c.text(userBio, maxBio), c.has(userBio)
+	row.hash = c.long(userHash, maxHash)
+	if row.hash != "" && !strings.HasPrefix(row.hash, "$argon2id$") && !strings.HasPrefix(row.hash, "pbkdf2_sha256$") {
+		c.refuse(userHash, "the hash begins neither with $argon2id$ nor with pbkdf2_sha256$") // and is not shown
+	}
+	return row
+}
+
+// isEmail reports whether s looks like an address: a name, @, and a domain with a
+// dot. Whether it exists only a mail can tell.
+func isEmail(s string) bool {
+	name, domain, ok := strings.Cut(s, "@")
+	if !ok || name == "" || len(name) > 64 || len(s) > maxKey || strings.Contains(domain, "@") {
+		return false
+	}
+	if strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune(`<>()[]\,;:"`, r)
+	}) {
+		return false
+	}
+	labels := strings.Split(domain, ".")
+	for _, label := range labels {
+		if label == "" || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	return len(labels) > 1
+}
+
+func (t *users) repeated(r *user, seen *keySet) string {
+	if !addKey(seen, r.username) {
+		return "username"
+	}
+	if !addKey(seen, r.folded) { // no username has an @
+		return "email"
+	}
+	return ""
+}
+
+func (t *users) plan(ctx context.Context, rows []row[user], refuse refuseFunc) (changes, error) {
+	if len(rows) == 0 {
+		return changes{}, nil
+	}
+	byName, byEmail, err := t.stored(ctx, rows)
+	if err != nil {
+		return changes{}, err
+	}
+	now := t.clock.Now()
+	var inserts, updates []accounts.User
+	for i := range rows {
+		r := &rows[i].cell
+		u, there := byName[r.username]
+		if owner, used := byEmail[r.folded]; used && (!there || owner.ID != u.ID) {
+			refuse(i, "email", "another user has this e-mail address")
+			continue
+		}
+		next := r.over(u)
+		if there && next == u {
+			continue
+		}
+		next.UpdatedAt = now
+		if there {
+			updates = append(updates, next)
+		} else {
+			next.Username, next.Active, next.CreatedAt = r.username, true, now
+			inserts = append(inserts, next)
+		}
+	}
+	return changes{len(inserts), len(updates), func(ctx context.Context) error {
+		return t.write(ctx, inserts, updates)
+	}}, nil
+}
+
+// stored returns the stored users that the rows meet, by folded names.
+func (t *users) stored(ctx context.Context, rows []row[user]) (byName, byEmail map[string]accounts.User, err error) {
+	names, emails := make([]string, len(rows)), make([]string, len(rows))
+	for i := range rows {
+		names[i], emails[i] = rows[i].cell.username, rows[i].cell.email
+	}
+	found, err := t.store.UsersByName(ctx, names, emails)
+	if err != nil {
+		return nil, nil, err
+	}
+	return indexBy(found, func(u accounts.User) string { return core.Fold(u.Username) }),
+		indexBy(found, func(u accounts.User) string { return core.Fold(u.Email) }), nil
+}
+
+// over returns u with the cells of the row.
+func (r *user) over(u accounts.User) accounts.User {
+	u.Email, u.Role = r.email, r.role
+	if r.has.fullName {
+		u.FullName = r.fullName
+	}
+	if r.has.bio {
+		u.Bio = r.bio
+	}
+	if r.hash != "" {
+		u.PasswordHash = r.hash
+	}
+	return u
+}
+
+func (t *users) write(ctx context.Context, inserts, updates []accounts.User) error {
+	return t.store.Update(ctx, func(ctx context.Context, tx accounts.Tx) error {
+		for _, u := range updates { // first: they may free an e-mail address
+			if err := tx.UpdateUser(ctx, u); err != nil {
+				return err
+			}
+		}
+		if len(inserts) == 0 {
+			return nil
+		}
+		_, err := tx.InsertUsers(ctx, inserts)
+		return err
+	})
+}
+
+func (t *users) finish(ctx context.Context, event *core.Event) error {
+	if event == nil {
+		return nil
+	}
+	return t.store.Update(ctx, func(ctx context.Context, tx accounts.Tx) error { return tx.Emit(ctx, *event) })
+}
+
+// indexBy returns list by its keys.
+func indexBy[K comparable, V any](list []V, key func(V) K) map[K]V {
+	index := make(map[K]V, len(list))
+	for _, v := range list {
+		index[key(v)] = v
+	}
+	return index
+}
