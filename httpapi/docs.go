@@ -27,7 +27,7 @@ const (
 - A list is {"results": [...], "next": cursor or null}, read with limit and cursor.
 - Times are RFC 3339 in UTC; money is in minor units; ids are opaque strings.
 - Every path works with and without its trailing slash, and every GET as HEAD.
-- Every operation takes lang. Any other parameter that is not listed is refused.
+- A parameter that is not listed, or is given twice or empty, is refused.
 - Errors are application/problem+json with a stable code.`
 )
 

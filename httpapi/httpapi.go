@@ -151,7 +151,6 @@ func (a *api) mountHealth() {
 	get(a, route{
 		nobody: true, path: "/readyz", id: "readyz", tag: "operations", summary: "Whether requests can be served",
 		description: "503 until the platform is started, after it has stopped, and while its database does not answer.",
-		failures:    []int{http.StatusServiceUnavailable},
 	}, func(ctx context.Context, _ *call) (status, error) {
 		if err := a.platform.Ready(ctx); err != nil {
 			return status{}, core.ErrUnavailable.Withf("the platform is not ready").Because(err)

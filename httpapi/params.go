@@ -20,8 +20,8 @@ const (
 	integer             // decimal digits, min to max
 	rating              // 1 to 5 with up to two decimals, kept in hundredths
 	choice              // one of choices
-	tag                 // shaped like a BCP 47 tag
-	id                  // an opaque id
+	langTag             // shaped like a BCP 47 tag
+	opaque              // an opaque id
 )
 
 // param describes a parameter of a query. It both documents and parses it.
@@ -76,7 +76,9 @@ func (a args) optional(name string) *int64 {
 const maxViolations = 20
 
 // langParam is taken by every operation: what answers are translated to.
-var langParam = param{name: "lang", kind: tag, doc: "Language of the answer, as a BCP 47 tag"}
+func langParam() param {
+	return param{name: "lang", kind: langTag, doc: "Language of the answer, as a BCP 47 tag"}
+}
 
 // parseQuery reads a raw query by the parameters that an operation takes. All that
 // is wrong comes together in one ErrInvalid.
@@ -134,7 +136,8 @@ func findParam(params []param, name string) (param, bool) {
 			return p, true
 		}
 	}
-	return langParam, name == langParam.name
+	lang := langParam()
+	return lang, name == lang.name
 }
 
 func unescape(pair string) (name, value string, err error) {
@@ -173,11 +176,11 @@ func (p param) parse(value string) (number int64, code, limit, message string) {
 		if !slices.Contains(p.choices, value) {
 			return 0, "oneof", strings.Join(p.choices, ", "), "not one of the values that are taken"
 		}
-	case tag:
+	case langTag:
 		if !isTag(value) {
 			return 0, "bcp47_language_tag", "", "a language tag of BCP 47 is expected"
 		}
-	case id:
+	case opaque:
 		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil || n < 1 || strconv.FormatInt(n, 10) != value {
 			return 0, "unknown", "", "there is no such " + p.name

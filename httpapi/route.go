@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,8 +25,7 @@ type route struct {
 	summary     string
 	description string
 	query       []param
-	failures    []int // statuses of errors beside those that the parameters bring
-	nobody      bool  // it is the same for everybody: do not ask who it is
+	nobody      bool // it is the same for everybody: do not ask who it is
 }
 
 // call is one request of an operation, its parameters checked.
@@ -88,21 +88,23 @@ func (a *api) operation(rt route, answer *huma.Schema) *huma.Operation {
 			Description: "OK", Content: map[string]*huma.MediaType{"application/json": {Schema: answer}},
 		}},
 	}
-	failures := append([]int{http.StatusInternalServerError}, rt.failures...)
+	failures := []int{http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable}
+	if !rt.nobody {
+		failures = append(failures, http.StatusUnauthorized)
+	}
 	for _, segment := range strings.Split(rt.path, "/") {
 		name, ok := strings.CutPrefix(segment, "{")
 		if !ok {
 			continue
 		}
 		op.Parameters = append(op.Parameters, &huma.Param{
-			Name: strings.TrimSuffix(name, "}"), In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString},
+			Name: strings.TrimSuffix(name, "}"), In: "path", Required: true, Description: "As lists give it", Schema: &huma.Schema{Type: huma.TypeString},
 		})
 		failures = append(failures, http.StatusNotFound)
 	}
-	for _, p := range rt.query {
+	for _, p := range append(slices.Clone(rt.query), langParam()) {
 		op.Parameters = append(op.Parameters, p.document())
 	}
-	failures = append(failures, http.StatusUnprocessableEntity)
 	for _, status := range failures {
 		op.Responses[strconv.Itoa(status)] = &huma.Response{
 			Description: http.StatusText(status),

@@ -1,11 +1,24 @@
 // Package transfer reads a folder of CSV files into a platform: categories, users,
-// courses, modules and lessons. docs/import.md has the columns of each.
+// courses, modules and lessons.
+//
+//	categories.csv  slug, name, parent
+//	users.csv       username, email, role, [full_name], [bio], [password_hash]
+//	courses.csv     slug, title, description, language, category, teacher, price,
+//	                currency, status, tags (";" between), created_at, [requirements]
+//	modules.csv     course, position, title
+//	lessons.csv     course, module_position, position, title, kind, content,
+//	                duration_seconds
+//
+// The columns may come in any order; those in brackets may be left out. Times are
+// RFC 3339. Users, courses and categories are referred to by username and slug, a
+// module by its course and position, and must be stored or stand in the folder.
 //
 // A folder may be read any number of times: rows are matched by their natural
 // keys, and only what differs is written. A bad row is refused with its line,
 // column and reason and never stops the good ones. Files are read as streams, so
-// memory does not depend on their size, but for 8 bytes a row by which repeated
-// keys are found.
+// memory does not depend on their size, but for 8-byte hashes of the rows' keys, by
+// which a repeated one is found (also when the first row was refused by the store's
+// content), and for the tree of categories.
 package transfer
 
 import (

@@ -6,8 +6,8 @@ import (
 	"github.com/ustat/ustat/courses"
 )
 
-// tree is the tree of categories, stored and of the file, by hashes of slugs: the
-// one thing that an import keeps of a whole file, at some 50 bytes a category.
+// tree is the tree of categories, stored and of the file, by hashes of slugs, at
+// some 100 bytes a category.
 type tree struct {
 	seed  maphash.Seed
 	nodes map[uint64]*node

@@ -56,7 +56,7 @@ func startLocal() (*server, error) {
 	for _, setting := range []string{
 		"listen_addresses=", "port=5432", "max_connections=200", "fsync=off", "synchronous_commit=off",
 		"full_page_writes=off", "shared_buffers=64MB", "wal_level=minimal", "max_wal_senders=0",
-		"max_wal_size=256MB", "logging_collector=off", "log_min_messages=fatal",
+		"max_wal_size=256MB", "dynamic_shared_memory_type=mmap", "logging_collector=off", "log_min_messages=fatal",
 	} {
 		args = append(args, "-c", setting)
 	}

@@ -2,7 +2,7 @@
 //
 // The first of these that is there is used, once a process:
 //
-//  1. the server that USTAT_TEST_POSTGRES_DSN names;
+//  1. the server that USTAT_TEST_POSTGRES_DSN names (it fails where that is away);
 //  2. a throw-away cluster made with locally installed server programs, found on
 //     PATH or in /usr/lib/postgresql, which goes with the process;
 //  3. a container, where Docker answers;
@@ -52,7 +52,10 @@ type template struct {
 	err  error
 }
 
-const prefix = "ustat_test_"
+const (
+	dsnEnv = "USTAT_TEST_POSTGRES_DSN"
+	prefix = "ustat_test_"
+)
 
 // DSN returns the DSN of a fresh, empty database for this test. It is dropped when
 // the test ends.
@@ -135,6 +138,9 @@ func get(t testing.TB) *server {
 		}
 	}
 	if failed != nil {
+		if os.Getenv(dsnEnv) != "" {
+			t.Fatalf("pgtest: %s: %v", dsnEnv, failed)
+		}
 		line := "pgtest: no PostgreSQL: set USTAT_TEST_POSTGRES_DSN, or install the server (apt install postgresql), or start Docker: " + failed.Error()
 		if Required("postgres") {
 			t.Fatal(line)
@@ -148,9 +154,12 @@ func get(t testing.TB) *server {
 var errAway = errors.New("not there")
 
 func find() (*server, error) {
-	if dsn := os.Getenv("USTAT_TEST_POSTGRES_DSN"); dsn != "" {
-		s := &server{dsn: dsn, source: "USTAT_TEST_POSTGRES_DSN", stop: func() {}}
-		return s, s.begin()
+	if dsn := os.Getenv(dsnEnv); dsn != "" {
+		s := &server{dsn: dsn, source: dsnEnv, stop: func() {}}
+		if err := s.begin(); err != nil {
+			return nil, err
+		}
+		return s, nil
 	}
 	s, err := startLocal()
 	if err != nil {

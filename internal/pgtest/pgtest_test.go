@@ -2,6 +2,7 @@ package pgtest
 
 import (
 	"context"
+	"crypto/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,10 +53,11 @@ func TestATemplateIsFilledOnceAndClonedForEachTest(t *testing.T) {
 		_, err = conn.Exec(context.Background(), "CREATE TABLE a (n int); INSERT INTO a VALUES (1)")
 		return err
 	}
+	name := rand.Text() // -count runs this more than once in one process
 	for range 8 {
 		t.Run("a copy holds what was filled in and nothing of other copies", func(t *testing.T) {
 			t.Parallel()
-			conn := open(t, Template(t, "fill", fill))
+			conn := open(t, Template(t, name, fill))
 			var rows int
 			require.NoError(t, conn.QueryRow(t.Context(), "INSERT INTO a VALUES (2) RETURNING (SELECT count(*) FROM a)").Scan(&rows))
 			require.Equal(t, 1, rows)

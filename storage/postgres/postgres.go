@@ -45,7 +45,7 @@ func Open(ctx context.Context, dsn string, opt *Options) (*storage.Backend, erro
 		return nil, core.Invalid("dsn", "dsn", "", "", "it is no connection string of PostgreSQL").Because(err)
 	}
 	// Bun writes the arguments into the text, so prepared statements would only
-	// crowd the cache; this mode also works behind PgBouncer.
+	// crowd the cache. The pages that are read by constant text ask for the cache.
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
 	if config.ConnConfig.RuntimeParams["timezone"] == "" {
 		config.ConnConfig.RuntimeParams["timezone"] = "UTC"
@@ -99,6 +99,8 @@ func newDB(db *sql.DB, opt *Options) *sqlstore.DB {
 		TableExists:   "SELECT count(to_regclass('ustat_migrations'))",
 		Search:        search{},
 		Classify:      classify,
+		Numbered:      true,
+		CachedMode:    pgx.QueryExecModeCacheStatement,
 		JoinOrder:     " CROSS JOIN ",
 	}, sqlstore.Options{Observer: opt.Observer, RetryFor: opt.RetryFor, CommitTimeout: opt.CommitTimeout})
 }

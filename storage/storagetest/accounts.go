@@ -242,6 +242,25 @@ func (s suite) takenNames() {
 		u.Username = "HANNAH"
 		require.NoError(t, updateUser(t, b, u), "one's own name in another case is free")
 	})
+	s.run("of concurrent renames to one name a single one wins and the others are ErrUsernameTaken", func(t *testing.T, b *storage.Backend) {
+		list := insertUsers(t, b, person("a"), person("b"), person("c"), person("d"), person("e"))
+		errs := make(chan error, len(list))
+		for i, u := range list {
+			u.Username = []string{"Seat", "SEAT", "seat"}[i%3]
+			go func() {
+				errs <- b.Accounts.Update(context.Background(), func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateUser(ctx, u) })
+			}()
+		}
+		won := 0
+		for range list {
+			if err := <-errs; err == nil {
+				won++
+			} else {
+				require.ErrorIs(t, err, accounts.ErrUsernameTaken)
+			}
+		}
+		require.Equal(t, 1, won)
+	})
 	s.run("UpdateUser to a name of another is ErrUsernameTaken or ErrEmailTaken", func(t *testing.T, b *storage.Backend) {
 		both := insertUsers(t, b, person("anna"), person("boris"))
 		u := both[1]

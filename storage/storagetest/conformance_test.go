@@ -80,15 +80,28 @@ func openSQLite(t testing.TB, s *side) *storage.Backend {
 // side reaches the databases of our own backends beside them.
 type side struct{ handles sync.Map }
 
-func (s *side) put(b *storage.Backend, driver, dsn string) { s.handles.Store(b, [2]string{driver, dsn}) }
+type handle struct {
+	driver, dsn string
+	once        sync.Once
+	db          *sql.DB
+}
+
+func (s *side) put(b *storage.Backend, driver, dsn string) {
+	s.handles.Store(b, &handle{driver: driver, dsn: dsn})
+}
 
 func (s *side) open(t testing.TB, b *storage.Backend) *sql.DB {
 	t.Helper()
-	handle, ok := s.handles.Load(b)
+	found, ok := s.handles.Load(b)
 	require.True(t, ok)
-	db, err := sql.Open(handle.([2]string)[0], handle.([2]string)[1])
-	require.NoError(t, err)
-	return db
+	h := found.(*handle)
+	h.once.Do(func() {
+		var err error
+		h.db, err = sql.Open(h.driver, h.dsn)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = h.db.Close() })
+	})
+	return h.db
 }
 
 func (s *side) limits(singleWriter bool) storagetest.Limits {
@@ -96,16 +109,12 @@ func (s *side) limits(singleWriter bool) storagetest.Limits {
 		SingleWriter: singleWriter,
 		AuditRows: func(t testing.TB, b *storage.Backend) (rows int) {
 			t.Helper()
-			db := s.open(t, b)
-			defer db.Close()
-			require.NoError(t, db.QueryRow("SELECT count(*) FROM ustat_audit").Scan(&rows))
+			require.NoError(t, s.open(t, b).QueryRow("SELECT count(*) FROM ustat_audit").Scan(&rows))
 			return rows
 		},
 		SetStats: func(t testing.TB, b *storage.Backend, id courses.CourseID, stats courses.Stats) {
 			t.Helper()
-			db := s.open(t, b)
-			defer db.Close()
-			_, err := db.Exec("UPDATE ustat_course_stats SET review_count = $2, rating_sum = $3, rating_rank = $4, students = $5, completions = $6 WHERE course_id = $1",
+			_, err := s.open(t, b).Exec("UPDATE ustat_course_stats SET review_count = $2, rating_sum = $3, rating_rank = $4, students = $5, completions = $6 WHERE course_id = $1",
 				int64(id), stats.ReviewCount, stats.RatingSum, stats.RatingRank(), stats.Students, stats.Completions)
 			require.NoError(t, err)
 		},

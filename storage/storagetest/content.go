@@ -97,11 +97,35 @@ func (s suite) content() {
 			require.Len(t, got, want)
 		}
 	})
+	s.run("of concurrent writers of one position a single one wins and the others are ErrPositionTaken", func(t *testing.T, b *storage.Backend) {
+		one, _, _ := book(t, b)
+		const writers = 6
+		errs := make(chan error, writers)
+		for range writers {
+			go func() {
+				errs <- b.Courses.Update(context.Background(), func(ctx context.Context, tx courses.Tx) error {
+					_, err := tx.InsertModules(ctx, []courses.Module{{CourseID: one.ID, Title: "seat", Position: 1}})
+					return err
+				})
+			}()
+		}
+		won := 0
+		for range writers {
+			if err := <-errs; err == nil {
+				won++
+			} else {
+				require.ErrorIs(t, err, courses.ErrPositionTaken)
+			}
+		}
+		require.Equal(t, 1, won)
+	})
 	s.run("UpdateModules writes title and description, and a missing one is ErrModuleNotFound", func(t *testing.T, b *storage.Backend) {
 		one, _, m := book(t, b)
 		changed := m[0]
 		changed.Title, changed.Description, changed.Position = "Новое", "'d'", 77
-		write(t, b, func(ctx context.Context, tx courses.Tx) error { return tx.UpdateModules(ctx, []courses.Module{changed}) })
+		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			return tx.UpdateModules(ctx, []courses.Module{changed})
+		})
 		changed.Position = m[0].Position
 		got, err := b.Courses.Modules(timeout(t), one.ID, 0, 10)
 		require.NoError(t, err)
@@ -197,7 +221,9 @@ func (s suite) lessons() {
 		l := chapters(t, b, m)
 		changed := l[1]
 		changed.Title, changed.Kind, changed.Content, changed.Duration, changed.FreePreview = "Новое", courses.File, "c", time.Hour, !changed.FreePreview
-		write(t, b, func(ctx context.Context, tx courses.Tx) error { return tx.UpdateLessons(ctx, []courses.Lesson{changed}) })
+		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			return tx.UpdateLessons(ctx, []courses.Lesson{changed})
+		})
 		got, err := b.Courses.Lessons(timeout(t), one.ID, m[0].ID, [2]int{}, 10)
 		require.NoError(t, err)
 		require.Equal(t, []courses.Lesson{changed, l[2], l[0]}, got)

@@ -171,6 +171,32 @@ func (s suite) courses() {
 		require.Equal(t, "Course one", bySlug(t, b, "one").Title)
 		bySlug(t, b, "kept-as-well")
 	})
+	s.run("of concurrent renames to one slug a single one wins and the others are ErrSlugTaken", func(t *testing.T, b *storage.Backend) {
+		sh := newShelf(t, b)
+		list := make([]courses.Course, 6)
+		for i := range list {
+			list[i] = course(fmt.Sprint("course-", i), sh.teachers[0])
+		}
+		list = insertCourses(t, b, list...)
+		errs := make(chan error, len(list))
+		for _, c := range list {
+			c.Slug = "seat"
+			go func() {
+				errs <- b.Courses.Update(context.Background(), func(ctx context.Context, tx courses.Tx) error {
+					return tx.UpdateCourses(ctx, []courses.Course{c})
+				})
+			}()
+		}
+		won := 0
+		for range list {
+			if err := <-errs; err == nil {
+				won++
+			} else {
+				require.ErrorIs(t, err, courses.ErrSlugTaken)
+			}
+		}
+		require.Equal(t, 1, won)
+	})
 	s.run("UpdateCourses writes every field and the tags, but not the stats nor a zero CreatedAt", func(t *testing.T, b *storage.Backend) {
 		sh := newShelf(t, b)
 		before, other := course("before", sh.teachers[0]), course("other", sh.teachers[1])

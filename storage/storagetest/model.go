@@ -161,7 +161,7 @@ func (s suite) stock(t testing.TB, b *storage.Backend, r *rand.Rand, n int) (she
 func walk(t testing.TB, r *rand.Rand, b *storage.Backend, q courses.ListQuery, between func()) []courses.Hit {
 	t.Helper()
 	var hits []courses.Hit
-	most := 1 + r.IntN(40)
+	most := 3 + r.IntN(60)
 	for range 10_000 {
 		q.Limit = 1 + r.IntN(most)
 		ctx, queries := storage.CountQueries(timeout(t))

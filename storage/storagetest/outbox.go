@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ustat/ustat/core"
@@ -130,11 +131,20 @@ func (s suite) outbox(d, other domain) {
 				return tx.Audit(ctx, core.AuditEntry{Action: "a", Subject: "x", Detail: json.RawMessage(`"a\u0000b"`), At: day})
 			},
 		} {
-			require.ErrorIs(t, d.update(timeout(t), b, write), core.ErrInvalid, name)
+			assert.ErrorIs(t, d.update(timeout(t), b, write), core.ErrInvalid, name)
 		}
+		list, err := d.outbox(b).Pending(timeout(t), 10)
+		require.NoError(t, err)
+		require.Empty(t, list)
+	})
+	s.run("a payload with the text of an escaped NUL comes back as it was", func(t *testing.T, b *storage.Backend) {
 		// A backslash before u0000 is text, not NUL.
-		emit(t, b, d, core.NewEvent("test", "x", core.Actor{}, day, `a\u0000b`))
-		require.Len(t, pending(t, b, d, 10), 1)
+		e := core.NewEvent("test", "x", core.Actor{}, day, `a\u0000b \\u0000 \`)
+		emit(t, b, d, e)
+		list, err := d.outbox(b).Pending(timeout(t), 10)
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+		require.JSONEq(t, string(e.Payload), string(list[0].Payload))
 	})
 	s.run("Audit keeps one row a call", func(t *testing.T, b *storage.Backend) {
 		err := d.update(timeout(t), b, func(ctx context.Context, tx rows) error {

@@ -46,12 +46,10 @@ func (r userRow) user() accounts.User {
 	}
 }
 
-func users(rows []userRow) []accounts.User {
-	out := make([]accounts.User, len(rows))
-	for i, r := range rows {
-		out[i] = r.user()
-	}
-	return out
+func scanUser(rows *sql.Rows, u *accounts.User) error {
+	err := rows.Scan(&u.ID, &u.Username, &u.Email, &u.Role, &u.FullName, &u.Bio, &u.PasswordHash, &u.Active, &u.CreatedAt, &u.UpdatedAt)
+	u.CreatedAt, u.UpdatedAt = u.CreatedAt.UTC(), u.UpdatedAt.UTC()
+	return err
 }
 
 // accountsReader implements accounts.Reader over a pool or a Tx.
@@ -61,21 +59,22 @@ func (r accountsReader) UserByUsername(ctx context.Context, username string) (ac
 	if !core.ValidText(username) {
 		return accounts.User{}, accounts.ErrUserNotFound
 	}
-	var row userRow
-	err := r.rawScan(ctx, &row, "SELECT "+userColumns+" FROM ustat_users WHERE username_folded = ?", core.Fold(username))
-	if errors.Is(err, sql.ErrNoRows) {
+	found, err := readAll(ctx, r.session, "SELECT "+userColumns+" FROM ustat_users WHERE username_folded = ?", []any{core.Fold(username)}, scanUser)
+	if err != nil {
+		return accounts.User{}, err
+	}
+	if len(found) == 0 {
 		return accounts.User{}, accounts.ErrUserNotFound
 	}
-	return row.user(), err
+	return found[0], nil
 }
 
 func (r accountsReader) UsersByID(ctx context.Context, ids []core.UserID) ([]accounts.User, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	var rows []userRow
-	err := r.rawScan(ctx, &rows, "SELECT "+userColumns+" FROM ustat_users WHERE id IN (?)", bun.List(ids))
-	return users(rows), err
+	in, args := list(ids)
+	return readAll(ctx, r.session, "SELECT "+userColumns+" FROM ustat_users WHERE id IN "+in, args, scanUser)
 }
 
 func (r accountsReader) UsersByName(ctx context.Context, usernames, emails []string) ([]accounts.User, error) {
@@ -83,15 +82,15 @@ func (r accountsReader) UsersByName(ctx context.Context, usernames, emails []str
 		return nil, nil
 	}
 	// UNION instead of OR, so that each half uses its index.
-	var rows []userRow
-	err := r.rawScan(ctx, &rows, "SELECT "+userColumns+" FROM ustat_users WHERE username_folded IN (?)"+
-		" UNION SELECT "+userColumns+" FROM ustat_users WHERE email_folded IN (?)", foldAll(usernames), foldAll(emails))
-	return users(rows), err
+	names, nameArgs := list(foldAll(usernames))
+	mails, mailArgs := list(foldAll(emails))
+	return readAll(ctx, r.session, "SELECT "+userColumns+" FROM ustat_users WHERE username_folded IN "+names+
+		" UNION SELECT "+userColumns+" FROM ustat_users WHERE email_folded IN "+mails, append(nameArgs, mailArgs...), scanUser)
 }
 
 // foldAll folds names for an IN list, which is never empty: an impossible name
 // stands in for none.
-func foldAll(names []string) any {
+func foldAll(names []string) []string {
 	folded := make([]string, 0, len(names)+1)
 	for _, n := range names {
 		if core.ValidText(n) {
@@ -101,7 +100,7 @@ func foldAll(names []string) any {
 	if len(folded) == 0 {
 		folded = append(folded, "")
 	}
-	return bun.List(folded)
+	return folded
 }
 
 func (r accountsReader) ProfileBySlug(ctx context.Context, slug string) (accounts.Profile, error) {

@@ -35,7 +35,7 @@ type courseRow struct {
 	Field        int64
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
-	PublishedAt  bun.NullTime
+	PublishedAt  sql.NullTime
 }
 
 const courseColumns = "c.id, c.slug, c.title, c.description, c.requirements, c.language, c.price_minor, c.currency, c.status, c.teacher_id," +
@@ -52,10 +52,17 @@ func (r *courseRow) course() courses.Course {
 		Stats:     courses.Stats{ReviewCount: r.ReviewCount, RatingSum: r.RatingSum, Students: r.Students, Completions: r.Completions},
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
-	if !r.PublishedAt.IsZero() {
-		c.PublishedAt = r.PublishedAt.UTC()
+	if r.PublishedAt.Valid {
+		c.PublishedAt = r.PublishedAt.Time.UTC()
 	}
 	return c
+}
+
+// scanCourse scans courseColumns and the field of Relevance.
+func scanCourse(rows *sql.Rows, r *courseRow) error {
+	return rows.Scan(&r.ID, &r.Slug, &r.Title, &r.Description, &r.Requirements, &r.Language, &r.PriceMinor, &r.Currency, &r.Status, &r.TeacherID,
+		&r.CategoryID, &r.CategorySlug, &r.CategoryName, &r.ReviewCount, &r.RatingSum, &r.RatingRank, &r.Students, &r.Completions,
+		&r.TitleWords, &r.CreatedAt, &r.UpdatedAt, &r.PublishedAt, &r.Field)
 }
 
 // coursesReader implements courses.Reader over a pool or a Tx.
@@ -76,8 +83,9 @@ func (r coursesReader) CoursesBySlug(ctx context.Context, slugs []string) ([]cou
 	if slugs = validOnly(slugs); len(slugs) == 0 {
 		return nil, nil
 	}
-	var rows []courseRow
-	if err := r.rawScan(ctx, &rows, "SELECT "+courseColumns+fromCourses+" WHERE c.slug IN (?)", bun.List(slugs)); err != nil {
+	in, args := list(slugs)
+	rows, err := readAll(ctx, r.session, "SELECT "+courseColumns+", 0"+fromCourses+" WHERE c.slug IN "+in, args, scanCourse)
+	if err != nil {
 		return nil, err
 	}
 	found := make([]courses.Course, len(rows))
@@ -116,32 +124,34 @@ func validOnly(names []string) []string {
 }
 
 // fillTags reads the tags of a page by one statement.
-func (r coursesReader) fillTags(ctx context.Context, list []courses.Course) error {
-	if len(list) == 0 {
+func (r coursesReader) fillTags(ctx context.Context, page []courses.Course) error {
+	if len(page) == 0 {
 		return nil
 	}
-	ids := make([]courses.CourseID, len(list))
-	for i := range list {
-		ids[i] = list[i].ID
+	ids := make([]courses.CourseID, len(page))
+	for i := range page {
+		ids[i] = page[i].ID
 	}
-	var rows []struct {
-		CourseID courses.CourseID
-		ID       courses.TagID
-		Slug     string
-		Name     string
+	in, args := list(ids)
+	type tagOf struct {
+		course courses.CourseID
+		tag    courses.Tag
 	}
-	err := r.rawScan(ctx, &rows, "SELECT ct.course_id, t.id, t.slug, t.name FROM ustat_course_tags AS ct JOIN ustat_tags AS t ON t.id = ct.tag_id"+
-		" WHERE ct.course_id IN (?) ORDER BY t.name, t.id", bun.List(ids))
+	rows, err := readAll(ctx, r.session, "SELECT ct.course_id, t.id, t.slug, t.name FROM ustat_course_tags AS ct JOIN ustat_tags AS t ON t.id = ct.tag_id"+
+		" WHERE ct.course_id IN "+in+" ORDER BY t.name, t.id", args,
+		func(rows *sql.Rows, row *tagOf) error {
+			return rows.Scan(&row.course, &row.tag.ID, &row.tag.Slug, &row.tag.Name)
+		})
 	if err != nil {
 		return err
 	}
-	at := make(map[courses.CourseID]int, len(list))
+	at := make(map[courses.CourseID]int, len(page))
 	for i, id := range ids {
 		at[id] = i
 	}
 	for _, row := range rows {
-		c := &list[at[row.CourseID]]
-		c.Tags = append(c.Tags, courses.Tag{ID: row.ID, Slug: row.Slug, Name: row.Name})
+		c := &page[at[row.course]]
+		c.Tags = append(c.Tags, row.tag)
 	}
 	return nil
 }
@@ -225,18 +235,20 @@ func (r coursesReader) TagsBySlug(ctx context.Context, slugs []string) ([]course
 const moduleColumns = "id, course_id, title, description, position"
 
 func (r coursesReader) Modules(ctx context.Context, course courses.CourseID, after, limit int) ([]courses.Module, error) {
-	var rows []courses.Module
-	err := r.rawScan(ctx, &rows, "SELECT "+moduleColumns+" FROM ustat_modules WHERE course_id = ? AND position > ? ORDER BY position LIMIT ?", course, after, limit)
-	return rows, err
+	return readAll(ctx, r.session, "SELECT "+moduleColumns+" FROM ustat_modules WHERE course_id = ? AND position > ? ORDER BY position LIMIT ?",
+		[]any{course, after, limit}, scanModule)
 }
 
 func (r coursesReader) ModulesOf(ctx context.Context, ids []courses.CourseID) ([]courses.Module, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	var rows []courses.Module
-	err := r.rawScan(ctx, &rows, "SELECT "+moduleColumns+" FROM ustat_modules WHERE course_id IN (?)", bun.List(ids))
-	return rows, err
+	in, args := list(ids)
+	return readAll(ctx, r.session, "SELECT "+moduleColumns+" FROM ustat_modules WHERE course_id IN "+in, args, scanModule)
+}
+
+func scanModule(rows *sql.Rows, m *courses.Module) error {
+	return rows.Scan(&m.ID, &m.CourseID, &m.Title, &m.Description, &m.Position)
 }
 
 type lessonRow struct {
@@ -250,20 +262,15 @@ type lessonRow struct {
 	Content         string           `bun:"content"`
 	DurationSeconds int64            `bun:"duration_seconds"`
 	FreePreview     bool             `bun:"free_preview"`
-	ModulePosition  int              `bun:"module_position,scanonly"`
 }
 
 const selectLessons = "SELECT l.id, l.module_id, l.course_id, l.position, l.title, l.kind, l.content, l.duration_seconds, l.free_preview, m.position AS module_position FROM ustat_modules AS m JOIN ustat_lessons AS l ON l.module_id = m.id"
 
-func lessons(rows []lessonRow) []courses.Lesson {
-	out := make([]courses.Lesson, len(rows))
-	for i, r := range rows {
-		out[i] = courses.Lesson{
-			ID: r.ID, CourseID: r.CourseID, ModuleID: r.ModuleID, ModulePosition: r.ModulePosition, Title: r.Title, Kind: r.Kind, Content: r.Content,
-			Duration: time.Duration(r.DurationSeconds) * time.Second, FreePreview: r.FreePreview, Position: r.Position,
-		}
-	}
-	return out
+func scanLesson(rows *sql.Rows, l *courses.Lesson) error {
+	var seconds int64
+	err := rows.Scan(&l.ID, &l.ModuleID, &l.CourseID, &l.Position, &l.Title, &l.Kind, &l.Content, &seconds, &l.FreePreview, &l.ModulePosition)
+	l.Duration = time.Duration(seconds) * time.Second
+	return err
 }
 
 func (r coursesReader) Lessons(ctx context.Context, course courses.CourseID, module courses.ModuleID, after [2]int, limit int) ([]courses.Lesson, error) {
@@ -271,19 +278,16 @@ func (r coursesReader) Lessons(ctx context.Context, course courses.CourseID, mod
 	if module != 0 {
 		where, args = where+" AND m.id = ?", append(args, module)
 	}
-	var rows []lessonRow
-	err := r.rawScan(ctx, &rows, selectLessons+where+" AND (m.position, l.position) > (?, ?) ORDER BY m.position, l.position LIMIT ?",
-		append(args, after[0], after[1], limit)...)
-	return lessons(rows), err
+	return readAll(ctx, r.session, selectLessons+where+" AND (m.position, l.position) > (?, ?) ORDER BY m.position, l.position LIMIT ?",
+		append(args, after[0], after[1], limit), scanLesson)
 }
 
 func (r coursesReader) LessonsOf(ctx context.Context, modules []courses.ModuleID) ([]courses.Lesson, error) {
 	if len(modules) == 0 {
 		return nil, nil
 	}
-	var rows []lessonRow
-	err := r.rawScan(ctx, &rows, selectLessons+" WHERE m.id IN (?)", bun.List(modules))
-	return lessons(rows), err
+	in, args := list(modules)
+	return readAll(ctx, r.session, selectLessons+" WHERE m.id IN "+in, args, scanLesson)
 }
 
 // coursesTx implements courses.Tx.

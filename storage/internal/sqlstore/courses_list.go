@@ -2,10 +2,9 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"strings"
 	"time"
-
-	"github.com/uptrace/bun"
 
 	"github.com/ustat/ustat/courses"
 )
@@ -58,6 +57,7 @@ func (r coursesReader) ListCourses(ctx context.Context, q courses.ListQuery) ([]
 			s.and("("+field+", s.rating_rank, -c.title_words, c.id) < (?, ?, ?, ?)", append(append([]any(nil), args...), k[0], k[1], -k[2], q.After.ID)...)
 		}
 	} else {
+		columns += ", 0"
 		key, id := s.keyset(q, by)
 		direction := ""
 		if by.down {
@@ -65,9 +65,9 @@ func (r coursesReader) ListCourses(ctx context.Context, q courses.ListQuery) ([]
 		}
 		orderBy = " ORDER BY " + key + direction + ", " + id + direction
 	}
-	var rows []courseRow
 	query := "SELECT " + columns + from + " WHERE " + strings.Join(s.where, " AND ") + orderBy + " LIMIT ?"
-	if err := r.rawScan(ctx, &rows, query, append(append(head, s.args...), q.Limit)...); err != nil {
+	rows, err := readAll(ctx, r.session, query, append(append(head, s.args...), q.Limit), scanCourse)
+	if err != nil {
 		return nil, err
 	}
 	found := make([]courses.Course, len(rows))
@@ -119,9 +119,12 @@ func leadTable(q courses.ListQuery, by order) string {
 // CountCourses implements courses.CourseReader.
 func (r coursesReader) CountCourses(ctx context.Context, q courses.ListQuery) (int, error) {
 	s, from := r.filter(q, orders[courses.Newest])
-	var n int
-	err := r.rawScan(ctx, &n, "SELECT count(*)"+from+" WHERE "+strings.Join(s.where, " AND "), s.args...)
-	return n, err
+	counts, err := readAll(ctx, r.session, "SELECT count(*)"+from+" WHERE "+strings.Join(s.where, " AND "), s.args,
+		func(rows *sql.Rows, n *int) error { return rows.Scan(n) })
+	if err != nil {
+		return 0, err
+	}
+	return counts[0], nil
 }
 
 // filter returns the conditions of q and the tables, the leading one first.
@@ -154,7 +157,8 @@ func (r coursesReader) filter(q courses.ListQuery, by order) (*statement, string
 		s.and(same+".category_id = ?", q.Categories[0])
 	} else if len(q.Categories) > 1 {
 		// A branch of the tree follows the order's index and tests rows along it.
-		s.and(r.db.dialect.NoIndex+same+".category_id IN (?)", bun.List(q.Categories))
+		in, args := list(q.Categories)
+		s.and(r.db.dialect.NoIndex+same+".category_id IN "+in, args...)
 	}
 	if q.Teacher != 0 {
 		s.and(same+".teacher_id = ?", q.Teacher)
@@ -163,7 +167,8 @@ func (r coursesReader) filter(q courses.ListQuery, by order) (*statement, string
 		if len(q.Teachers) == 0 {
 			s.and("1 = 0")
 		} else {
-			s.and(same+".teacher_id IN (?)", bun.List(q.Teachers))
+			in, args := list(q.Teachers)
+			s.and(same+".teacher_id IN "+in, args...)
 		}
 	}
 	if q.Language != "" {

@@ -35,6 +35,11 @@ type Dialect struct {
 	// JoinOrder is how tables are joined so that the first one leads; inner joins
 	// where the planner knows best.
 	JoinOrder string
+	// Numbered means that parameters are $1, $2, … instead of ?.
+	Numbered bool
+	// CachedMode, where it is set, goes before the arguments of a page's query and
+	// makes the driver keep its plan.
+	CachedMode any
 	// NoIndex hides a column from the choice of an index: "+" on SQLite.
 	NoIndex string
 }
@@ -55,14 +60,16 @@ const (
 
 // DB is one database: a pool to read from, and a way to begin a transaction.
 type DB struct {
-	bun     *bun.DB // the reading pool, and the query builder of both
-	writer  *sql.DB
-	dialect Dialect
-	joined  *sql.Tx // set when the host's transaction is joined
-	opt     Options
-	closed  *atomic.Bool
-	gate    chan struct{} // the one writer of SQLite; nil where writers are many
-	holder  *atomic.Value // the operation that holds the gate: string
+	bun        *bun.DB // the reading pool, and the query builder of both
+	writer     *sql.DB
+	dialect    Dialect
+	joined     *sql.Tx // set when the host's transaction is joined
+	opt        Options
+	closed     *atomic.Bool
+	gate       chan struct{} // the one writer of SQLite; nil where writers are many
+	holder     *atomic.Value // the operation that holds the gate: string
+	hook       hook
+	statements *statements // prepared on the reading pool
 }
 
 // Options tune a DB. Zero fields get their defaults.
@@ -92,8 +99,11 @@ func NewDB(db *bun.DB, writer *sql.DB, dialect Dialect, opt Options) *DB {
 	if opt.Now == nil {
 		opt.Now = core.SystemClock{}.Now
 	}
-	db = db.WithQueryHook(hook{opt.Observer})
-	d := &DB{bun: db, writer: writer, dialect: dialect, opt: opt, closed: new(atomic.Bool), holder: new(atomic.Value)}
+	h := hook{opt.Observer}
+	d := &DB{
+		bun: db.WithQueryHook(h), hook: h, statements: &statements{text: map[string]*sql.Stmt{}},
+		writer: writer, dialect: dialect, opt: opt, closed: new(atomic.Bool), holder: new(atomic.Value),
+	}
 	if opt.OneWriter {
 		d.gate = make(chan struct{}, 1)
 	}

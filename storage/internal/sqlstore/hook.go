@@ -19,18 +19,20 @@ func (hook) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context 
 
 // AfterQuery implements bun.QueryHook.
 func (h hook) AfterQuery(ctx context.Context, event *bun.QueryEvent) {
+	h.tell(ctx, event.Query, event.StartTime, event.Err)
+}
+
+func (h hook) tell(ctx context.Context, query string, start time.Time, err error) {
 	if counter := storage.CounterOf(ctx); counter != nil {
 		counter.Add()
 	}
 	if h.observer.OnQuery == nil {
 		return
 	}
-	took := time.Since(event.StartTime)
-	q := storage.Query{
-		Operation: core.Operation(ctx), Type: queryType(event.Query), Duration: took, Slow: took >= h.observer.SlowAfter, Err: event.Err,
-	}
+	took := time.Since(start)
+	q := storage.Query{Operation: core.Operation(ctx), Type: queryType(query), Duration: took, Slow: took >= h.observer.SlowAfter, Err: err}
 	if q.Slow {
-		q.SQL = withoutValues(event.Query)
+		q.SQL = withoutValues(query)
 	}
 	h.observer.OnQuery(ctx, q)
 }

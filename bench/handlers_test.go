@@ -1,0 +1,162 @@
+package bench
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ustat/ustat"
+	"github.com/ustat/ustat/httpapi"
+	"github.com/ustat/ustat/internal/pgtest"
+	"github.com/ustat/ustat/storage"
+	"github.com/ustat/ustat/storage/postgres"
+	"github.com/ustat/ustat/storage/sqlite"
+	"github.com/ustat/ustat/transfer"
+)
+
+// engine is a filled database with both ways to serve it.
+type engine struct {
+	name     string
+	platform *ustat.Platform
+	ours     http.Handler
+	hand     http.Handler
+}
+
+// engines opens SQLite, and PostgreSQL where there is one, with the real catalogue.
+func engines(b *testing.B) []engine {
+	data := os.Getenv("USTAT_TEST_DATA")
+	if data == "" {
+		b.Skip("USTAT_TEST_DATA is not set: it names the folder with import/catalog")
+	}
+	folder := filepath.Join(data, "import", "catalog")
+	path := filepath.Join(b.TempDir(), "bench.db")
+	lite, err := sqlite.Open(b.Context(), path, nil)
+	require.NoError(b, err)
+	liteDB, err := sql.Open("sqlite", "file:"+path+"?mode=ro&_pragma=query_only(1)&_pragma=busy_timeout(5000)&_pragma=cache_size(-8000)")
+	require.NoError(b, err)
+	liteDB.SetMaxOpenConns(8)
+	liteDB.SetMaxIdleConns(8)
+
+	dsn := pgtest.DSN(b)
+	pg, err := postgres.Open(b.Context(), dsn, nil)
+	require.NoError(b, err)
+	pgDB, err := sql.Open("pgx", dsn)
+	require.NoError(b, err)
+	pgDB.SetMaxOpenConns(8)
+	pgDB.SetMaxIdleConns(8)
+
+	var out []engine
+	for _, e := range []struct {
+		name    string
+		backend *storage.Backend
+		db      *sql.DB
+		dialect dialect
+	}{{"sqlite", lite, liteDB, sqliteText}, {"postgres", pg, pgDB, postgresText}} {
+		p, err := ustat.New(e.backend, nil)
+		require.NoError(b, err)
+		require.NoError(b, p.Start(b.Context()))
+		b.Cleanup(func() {
+			require.NoError(b, e.db.Close())
+			require.NoError(b, p.Stop(context.Background()))
+		})
+		_, err = transfer.Import(b.Context(), e.backend, folder, nil)
+		require.NoError(b, err)
+		if e.name == "postgres" {
+			_, err = e.db.Exec("ANALYZE")
+			require.NoError(b, err)
+		}
+		ours, err := httpapi.New(p, nil)
+		require.NoError(b, err)
+		out = append(out, engine{e.name, p, ours, handwritten(e.db, e.dialect)})
+	}
+	return out
+}
+
+// BenchmarkHandlers prints, for each request on each engine, how many requests a
+// second ours serves beside the hand-written handler: medians of interleaved
+// rounds of one run, 16 callers, no network.
+func BenchmarkHandlers(b *testing.B) {
+	for _, e := range engines(b) {
+		slug := firstSlug(b, e)
+		for _, request := range []struct{ name, path string }{
+			{"list", "/api/v1/courses/"},
+			{"list-by-category", "/api/v1/courses/?category=programmirovanie&sort=rating"},
+			{"detail", "/api/v1/courses/" + slug + "/"},
+			{"search", "/api/v1/courses/search/?q=python"},
+		} {
+			b.Run(e.name+"/"+request.name, func(b *testing.B) { compare(b, e, request.path) })
+		}
+	}
+}
+
+// compare runs both handlers in turns of equal length and reports the ratio.
+func compare(b *testing.B, e engine, path string) {
+	const rounds, callers = 7, 16
+	perRound := max(b.N/rounds, 200)
+	var ours, hand []float64
+	requireOK(b, e.ours, path)
+	requireOK(b, e.hand, path)
+	b.ResetTimer()
+	for range rounds {
+		ours = append(ours, rate(e.ours, path, perRound, callers))
+		hand = append(hand, rate(e.hand, path, perRound, callers))
+	}
+	b.ReportMetric(median(ours)/median(hand), "ratio")
+	b.ReportMetric(median(ours), "ours/s")
+	b.ReportMetric(median(hand), "hand/s")
+	b.ReportMetric(0, "ns/op")
+}
+
+// rate returns how many of n requests are served in a second.
+func rate(h http.Handler, path string, n, callers int) float64 {
+	var wait sync.WaitGroup
+	start := time.Now()
+	for range callers {
+		wait.Go(func() {
+			for range n / callers {
+				r := httptest.NewRequest(http.MethodGet, path, nil)
+				h.ServeHTTP(&discard{header: http.Header{}}, r)
+			}
+		})
+	}
+	wait.Wait()
+	return float64(n) / time.Since(start).Seconds()
+}
+
+// discard is a ResponseWriter that keeps nothing.
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discard) WriteHeader(int)             {}
+
+func median(xs []float64) float64 {
+	slices.Sort(xs)
+	return xs[len(xs)/2]
+}
+
+func requireOK(b *testing.B, h http.Handler, path string) {
+	b.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	body, _ := io.ReadAll(w.Body)
+	require.Equal(b, http.StatusOK, w.Code, "%s: %s", path, body)
+	require.Greater(b, len(body), 200, path)
+}
+
+func firstSlug(b *testing.B, e engine) string {
+	b.Helper()
+	return fmt.Sprint(newest(b, e.platform, "").Items[0].Slug)
+}

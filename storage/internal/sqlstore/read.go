@@ -1,0 +1,116 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// maxStatements bounds the prepared statements that are kept. The texts are made
+// of constants, so a program has a few dozen of them.
+const maxStatements = 256
+
+// statements keeps prepared statements of the reading pool by their text. Pages
+// are read through them: parsing and planning is most of what a page costs (see
+// bench/).
+type statements struct {
+	mu   sync.RWMutex
+	text map[string]*sql.Stmt
+}
+
+// get returns the statement of a text, or nil when there are too many already.
+func (c *statements) get(ctx context.Context, db *sql.DB, query string) (*sql.Stmt, error) {
+	c.mu.RLock()
+	stmt, full := c.text[query], len(c.text) >= maxStatements
+	c.mu.RUnlock()
+	if stmt != nil || full {
+		return stmt, nil
+	}
+	stmt, err := db.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if first := c.text[query]; first != nil {
+		return first, stmt.Close()
+	}
+	c.text[query] = stmt
+	return stmt, nil
+}
+
+// list returns the parameters "(?, ?)" for at least one value, and the values. The
+// number is rounded up to a power of two by repeating the last one, so that lists
+// of any length have few texts.
+func list[T any](values []T) (string, []any) {
+	n := 1
+	for n < len(values) {
+		n *= 2
+	}
+	args := make([]any, n)
+	for i := range args {
+		args[i] = values[min(i, len(values)-1)]
+	}
+	return "(" + strings.Repeat("?, ", n-1) + "?)", args
+}
+
+// numbered rewrites ? to $1, $2, … . The texts are constants without a ? in them.
+func numbered(query string) string {
+	var b strings.Builder
+	n := 0
+	for part := range strings.SplitSeq(query, "?") {
+		if n > 0 {
+			b.WriteString("$" + strconv.Itoa(n))
+		}
+		b.WriteString(part)
+		n++
+	}
+	return b.String()
+}
+
+// query runs a query through whatever keeps its plan: the driver's own cache, or a
+// prepared statement of the pool.
+func (s session) query(ctx context.Context, conn bun.IConn, query string, args []any) (*sql.Rows, error) {
+	if mode := s.db.dialect.CachedMode; mode != nil {
+		return conn.QueryContext(ctx, query, append([]any{mode}, args...)...)
+	}
+	if pool, ok := conn.(*sql.DB); ok {
+		if stmt, err := s.db.statements.get(ctx, pool, query); err != nil {
+			return nil, err
+		} else if stmt != nil {
+			return stmt.QueryContext(ctx, args...)
+		}
+	}
+	return conn.QueryContext(ctx, query, args...)
+}
+
+// readAll runs a query of constant text with ? parameters and scans every row.
+func readAll[T any](ctx context.Context, s session, query string, args []any, scan func(rows *sql.Rows, row *T) error) (out []T, err error) {
+	conn, err := s.conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s.db.dialect.Numbered {
+		query = numbered(query)
+	}
+	start := time.Now()
+	defer func() { s.db.hook.tell(ctx, query, start, err) }()
+	rows, err := s.query(ctx, conn, query, args)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var row T
+		if err := scan(rows, &row); err != nil {
+			return nil, s.fail(ctx, err)
+		}
+		out = append(out, row)
+	}
+	return out, s.fail(ctx, rows.Err())
+}

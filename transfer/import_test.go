@@ -1,0 +1,268 @@
+package transfer_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/storage"
+	"github.com/ustat/ustat/transfer"
+)
+
+const (
+	usersHeader   = "username,email,role,full_name,bio,password_hash\n"
+	coursesHeader = "slug,title,description,language,category,teacher,price,currency,status,tags,created_at\n"
+	modulesHeader = "course,position,title\n"
+	lessonsHeader = "course,module_position,position,title,kind,content,duration_seconds\n"
+)
+
+// good is a small folder in which nothing is wrong.
+func good() map[string]string {
+	return map[string]string{
+		"categories.csv": "slug,name,parent\nweb,Web,it\nit,IT,\n",
+		"users.csv":      usersHeader + "ann,ann@example.org,teacher,Ann,,\nbob,bob@example.org,student,Bob,,\n",
+		"courses.csv": coursesHeader +
+			"go,Go,Learn,en,web,ann,10.50,USD,published,Go;C++;C#,2024-01-02T03:04:05Z\n" +
+			"sql,SQL,\"two\nlines\",,it,ann,0,RUB,draft,,\n",
+		"modules.csv": modulesHeader + "go,1,One\ngo,2,Two\nsql,1,One\n",
+		"lessons.csv": lessonsHeader + "go,1,1,First,text,Hello,60\ngo,1,2,Second,video,,\nsql,1,1,First,file,x,0\n",
+	}
+}
+
+func folder(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	return dir
+}
+
+// importAll imports files and returns the report and every refusal and warning.
+func importAll(t testing.TB, backend *storage.Backend, files map[string]string) (report transfer.Report, refused, warned []string) {
+	t.Helper()
+	report, err := transfer.Import(t.Context(), backend, folder(t, files), &transfer.Options{
+		Refused: func(r transfer.Refusal) { refused = append(refused, r.String()) },
+		Warned:  func(w transfer.Warning) { warned = append(warned, w.String()) },
+	})
+	require.NoError(t, err)
+	require.Equal(t, len(refused), report.Total().Refused)
+	require.Equal(t, len(warned), report.Total().Warnings)
+	return report, refused, warned
+}
+
+func TestAFolderImportedTwiceChangesNothingTheSecondTime(t *testing.T) {
+	t.Parallel()
+	backend := open(t)
+	report, refused, warned := importAll(t, backend, good())
+	require.Empty(t, refused)
+	require.Empty(t, warned)
+	require.Equal(t, transfer.Counts{Inserted: 12}, report.Total())
+
+	c, err := backend.Courses.CourseBySlug(t.Context(), "go")
+	require.NoError(t, err)
+	require.Equal(t, "2024-01-02T03:04:05Z", c.PublishedAt.Format("2006-01-02T15:04:05Z07:00"))
+	require.Equal(t, core.Money{Minor: 1050, Currency: "USD"}, c.Price)
+	var tags []string
+	for _, tag := range c.Tags {
+		tags = append(tags, tag.Slug)
+	}
+	require.ElementsMatch(t, []string{"go", "c-plus-plus", "c-sharp"}, tags)
+	counted, err := backend.Courses.CategoriesBySlug(t.Context(), []string{"it", "web"})
+	require.NoError(t, err)
+	for _, category := range counted {
+		require.Equal(t, 1, category.CourseCount, category.Slug)
+		require.Equal(t, map[string]string{"it": "", "web": "it"}[category.Slug], category.Parent)
+	}
+
+	report, _, _ = importAll(t, backend, good())
+	require.Equal(t, transfer.Counts{Unchanged: 12}, report.Total())
+}
+
+func TestAChangedCellUpdatesOneRow(t *testing.T) {
+	t.Parallel()
+	for file, change := range map[string][2]string{
+		"categories.csv": {"IT", "Computers"},
+		"users.csv":      {"Bob", "Robert"},
+		"courses.csv":    {"10.50", "10.51"},
+		"modules.csv":    {"Two", "2"},
+		"lessons.csv":    {"Hello", "Bye"},
+	} {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			backend := open(t)
+			importAll(t, backend, good())
+			changed := good()
+			changed[file] = strings.Replace(changed[file], change[0], change[1], 1)
+			report, _, _ := importAll(t, backend, changed)
+			require.Equal(t, transfer.Counts{Updated: 1, Unchanged: 11}, report.Total())
+			report, _, _ = importAll(t, backend, changed)
+			require.Equal(t, transfer.Counts{Unchanged: 12}, report.Total())
+		})
+	}
+}
+
+func TestAnUpdateKeepsWhatTheFileDoesNotSay(t *testing.T) {
+	t.Parallel()
+	backend := open(t)
+	files := good()
+	files["users.csv"] = usersHeader + "ann,ann@example.org,teacher,Ann,Bio,$argon2id$secret\n"
+	importAll(t, backend, files)
+	importAll(t, backend, map[string]string{"users.csv": "username,email,role,password_hash\nann,ann@example.org,admin,\n"})
+	u, err := backend.Accounts.UserByUsername(t.Context(), "ann")
+	require.NoError(t, err)
+	require.Equal(t, []any{core.Admin, "Ann", "Bio", "$argon2id$secret"}, []any{u.Role, u.FullName, u.Bio, u.PasswordHash})
+}
+
+// counted counts the transactions that are opened.
+type counted struct {
+	courses.Store
+	updates int
+}
+
+func (c *counted) Update(ctx context.Context, fn func(context.Context, courses.Tx) error) error {
+	c.updates++
+	return c.Store.Update(ctx, fn)
+}
+
+type countedUsers struct {
+	accounts.Store
+	updates int
+}
+
+func (c *countedUsers) Update(ctx context.Context, fn func(context.Context, accounts.Tx) error) error {
+	c.updates++
+	return c.Store.Update(ctx, fn)
+}
+
+func TestNothingToWriteOpensNoUpdateButToRecount(t *testing.T) {
+	t.Parallel()
+	backend := open(t)
+	importAll(t, backend, good())
+	catalogue, people := &counted{Store: backend.Courses}, &countedUsers{Store: backend.Accounts}
+	copied := *backend
+	copied.Courses, copied.Accounts = catalogue, people
+	importAll(t, &copied, good())
+	require.Equal(t, 1, catalogue.updates)
+	require.Zero(t, people.updates)
+}
+
+func TestAFileWithChangesEndsInOneEvent(t *testing.T) {
+	t.Parallel()
+	backend := open(t)
+	events := func() (subjects []string) {
+		for _, outbox := range []core.Outbox{backend.Courses, backend.Accounts} {
+			pending, err := outbox.Pending(t.Context(), 100)
+			require.NoError(t, err)
+			for _, e := range pending {
+				if e.Type == transfer.EventImported {
+					subjects = append(subjects, e.Subject+string(e.Payload))
+				}
+			}
+		}
+		return subjects
+	}
+	importAll(t, backend, good())
+	require.ElementsMatch(t, []string{
+		`file/categories.csv{"file":"categories.csv","inserted":2,"updated":0}`,
+		`file/users.csv{"file":"users.csv","inserted":2,"updated":0}`,
+		`file/courses.csv{"file":"courses.csv","inserted":2,"updated":0}`,
+		`file/modules.csv{"file":"modules.csv","inserted":3,"updated":0}`,
+		`file/lessons.csv{"file":"lessons.csv","inserted":3,"updated":0}`,
+	}, events())
+	importAll(t, backend, good())
+	require.Len(t, events(), 5)
+}
+
+func TestACancelledContextStopsTheImport(t *testing.T) {
+	t.Parallel()
+	backend := open(t)
+	files := good()
+	var rows strings.Builder
+	rows.WriteString(usersHeader)
+	for i := range 20_000 {
+		writeUser(&rows, i)
+	}
+	files["users.csv"] = rows.String()
+	ctx, cancel := context.WithCancel(t.Context())
+	copied := *backend
+	copied.Accounts = &cancelling{backend.Accounts, cancel}
+	report, err := transfer.Import(ctx, &copied, folder(t, files), nil)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Len(t, report.Files, 2)
+	require.Less(t, report.Files[1].Inserted, 20_000)
+	_, err = backend.Courses.CourseBySlug(t.Context(), "go")
+	require.ErrorIs(t, err, courses.ErrCourseNotFound)
+}
+
+// cancelling cancels after the first Update.
+type cancelling struct {
+	accounts.Store
+	cancel func()
+}
+
+func (c *cancelling) Update(ctx context.Context, fn func(context.Context, accounts.Tx) error) error {
+	defer c.cancel()
+	return c.Store.Update(ctx, fn)
+}
+
+func TestABatchThatMeetsAnotherWriterIsPlannedAgain(t *testing.T) {
+	t.Parallel()
+	backend := open(t)
+	copied := *backend
+	copied.Courses = &raced{Store: backend.Courses, before: func() { importAll(t, backend, good()) }}
+	report, refused, _ := importAll(t, &copied, good())
+	require.Empty(t, refused)
+	require.Equal(t, transfer.Counts{Unchanged: 12}, report.Total())
+}
+
+// raced lets another import write everything just before its first Update.
+type raced struct {
+	courses.Store
+	before func()
+}
+
+func (r *raced) Update(ctx context.Context, fn func(context.Context, courses.Tx) error) error {
+	if before := r.before; before != nil {
+		r.before = nil
+		before()
+	}
+	return r.Store.Update(ctx, fn)
+}
+
+func TestProgressEndsAtTheEndOfEveryFile(t *testing.T) {
+	t.Parallel()
+	backend := open(t)
+	last := map[string]transfer.Progress{}
+	_, err := transfer.Import(t.Context(), backend, folder(t, good()), &transfer.Options{
+		Progress: func(p transfer.Progress) { last[p.File] = p },
+	})
+	require.NoError(t, err)
+	require.Len(t, last, 5)
+	for name, p := range last {
+		require.Equal(t, int64(len(good()[name])), p.BytesTotal)
+		require.Equal(t, p.BytesTotal, p.BytesRead)
+		require.False(t, p.Checking)
+	}
+	require.Equal(t, 3, last["modules.csv"].Rows)
+}
+
+func TestFilesOfTheFormatThatAreNotReadYetAreNamed(t *testing.T) {
+	t.Parallel()
+	report, _, _ := importAll(t, open(t), map[string]string{"reviews.csv": "x", "enrollments.csv": "x", "notes.csv": "x"})
+	require.Equal(t, []string{"enrollments.csv", "reviews.csv"}, report.NotImported)
+	require.Empty(t, report.Files)
+}
+
+func TestAFolderThatIsNotThereIsAnError(t *testing.T) {
+	t.Parallel()
+	_, err := transfer.Import(t.Context(), open(t), filepath.Join(t.TempDir(), "nothing"), nil)
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
