@@ -71,7 +71,7 @@ func engines(b *testing.B) []engine {
 			require.NoError(b, e.db.Close())
 			require.NoError(b, p.Stop(context.Background()))
 		})
-		_, err = transfer.Import(b.Context(), e.backend, folder, nil)
+		_, err = transfer.Import(b.Context(), e.backend, os.DirFS(folder), nil)
 		require.NoError(b, err)
 		if e.name == "postgres" {
 			_, err = e.db.Exec("ANALYZE")

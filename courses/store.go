@@ -124,8 +124,9 @@ type Tx interface {
 	// InsertCourses adds courses with the tags, category and teacher that their
 	// ids name, and returns them with ids, in order. A taken slug is ErrSlugTaken.
 	InsertCourses(ctx context.Context, courses []Course) ([]Course, error)
-	// UpdateCourses writes every field of the courses with these ids, tags too,
-	// except CreatedAt's zero value and Stats. A missing one is ErrCourseNotFound.
+	// UpdateCourses writes every field of the courses with these ids, tags too, but
+	// not Stats; a zero CreatedAt keeps what is stored. A missing one is
+	// ErrCourseNotFound, a taken slug ErrSlugTaken.
 	UpdateCourses(ctx context.Context, courses []Course) error
 	// InsertModules adds modules and returns them with ids, in order. A taken
 	// position is ErrPositionTaken.

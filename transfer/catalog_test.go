@@ -40,7 +40,7 @@ func TestTheRealCatalogueComesInWholeAndOnce(t *testing.T) {
 	dir, backend := catalog(t), open(t)
 	opts := &transfer.Options{Refused: func(r transfer.Refusal) { t.Error(r) }, Warned: func(w transfer.Warning) { t.Error(w) }}
 
-	first, err := transfer.Import(t.Context(), backend, dir, opts)
+	first, err := transfer.Import(t.Context(), backend, os.DirFS(dir), opts)
 	require.NoError(t, err)
 	require.Equal(t, []transfer.FileReport{
 		{File: "categories.csv", Counts: transfer.Counts{Inserted: 46}},
@@ -53,7 +53,7 @@ func TestTheRealCatalogueComesInWholeAndOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 7246, count)
 
-	second, err := transfer.Import(t.Context(), backend, dir, opts)
+	second, err := transfer.Import(t.Context(), backend, os.DirFS(dir), opts)
 	require.NoError(t, err)
 	require.Equal(t, transfer.Counts{Unchanged: first.Total().Inserted}, second.Total())
 }
@@ -67,7 +67,7 @@ func BenchmarkImport(b *testing.B) {
 		backend := open(b)
 		b.StartTimer()
 		start := time.Now()
-		report, err := transfer.Import(b.Context(), backend, dir, nil)
+		report, err := transfer.Import(b.Context(), backend, os.DirFS(dir), nil)
 		require.NoError(b, err)
 		spent += time.Since(start)
 		rows += report.Total().Rows()

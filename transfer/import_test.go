@@ -48,7 +48,7 @@ func folder(t testing.TB, files map[string]string) string {
 // importAll imports files and returns the report and every refusal and warning.
 func importAll(t testing.TB, backend *storage.Backend, files map[string]string) (report transfer.Report, refused, warned []string) {
 	t.Helper()
-	report, err := transfer.Import(t.Context(), backend, folder(t, files), &transfer.Options{
+	report, err := transfer.Import(t.Context(), backend, os.DirFS(folder(t, files)), &transfer.Options{
 		Refused: func(r transfer.Refusal) { refused = append(refused, r.String()) },
 		Warned:  func(w transfer.Warning) { warned = append(warned, w.String()) },
 	})
@@ -194,7 +194,7 @@ func TestACancelledContextStopsTheImport(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	copied := *backend
 	copied.Accounts = &cancelling{backend.Accounts, cancel}
-	report, err := transfer.Import(ctx, &copied, folder(t, files), nil)
+	report, err := transfer.Import(ctx, &copied, os.DirFS(folder(t, files)), nil)
 	require.ErrorIs(t, err, context.Canceled)
 	require.Len(t, report.Files, 2)
 	require.Less(t, report.Files[1].Inserted, 20_000)
@@ -241,7 +241,7 @@ func TestProgressEndsAtTheEndOfEveryFile(t *testing.T) {
 	t.Parallel()
 	backend := open(t)
 	last := map[string]transfer.Progress{}
-	_, err := transfer.Import(t.Context(), backend, folder(t, good()), &transfer.Options{
+	_, err := transfer.Import(t.Context(), backend, os.DirFS(folder(t, good())), &transfer.Options{
 		Progress: func(p transfer.Progress) { last[p.File] = p },
 	})
 	require.NoError(t, err)
@@ -263,6 +263,6 @@ func TestFilesOfTheFormatThatAreNotReadYetAreNamed(t *testing.T) {
 
 func TestAFolderThatIsNotThereIsAnError(t *testing.T) {
 	t.Parallel()
-	_, err := transfer.Import(t.Context(), open(t), filepath.Join(t.TempDir(), "nothing"), nil)
+	_, err := transfer.Import(t.Context(), open(t), os.DirFS(filepath.Join(t.TempDir(), "nothing")), nil)
 	require.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -61,7 +62,7 @@ type changes struct {
 
 // job is one file being imported.
 type job struct {
-	path     string
+	folder   fs.FS
 	size     int64
 	opts     *Options
 	reported time.Time // when Progress was last called

@@ -58,7 +58,7 @@ func peakOfImport(t *testing.T, rows int) uint64 {
 	debug.FreeOSMemory()
 	stop, peak := make(chan struct{}), make(chan uint64)
 	go func() { peak <- watchHeap(stop) }()
-	report, err := transfer.Import(t.Context(), backend, dir, &transfer.Options{Refused: func(r transfer.Refusal) { t.Error(r) }})
+	report, err := transfer.Import(t.Context(), backend, os.DirFS(dir), &transfer.Options{Refused: func(r transfer.Refusal) { t.Error(r) }})
 	close(stop)
 	largest := <-peak
 	require.NoError(t, err)

@@ -6,7 +6,6 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
-	"os"
 )
 
 const (
@@ -29,7 +28,7 @@ type batch[R any] struct {
 
 // each reads the file and calls do for every batch, while the one after it is read.
 func each[R any](ctx context.Context, j *job, t table[R], do func(*batch[R]) error) error {
-	f, err := os.Open(j.path)
+	f, err := j.folder.Open(j.report.File)
 	if err != nil {
 		return err
 	}

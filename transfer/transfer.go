@@ -26,8 +26,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/ustat/ustat/core"
@@ -60,21 +58,22 @@ type Options struct {
 	Actor core.Actor
 }
 
-// Import reads the files of dir into backend, each file optional, in the order
+// Import reads the files of folder (os.DirFS of a path, or an embedded one) into
+// backend, each file optional, in the order
 // categories.csv, users.csv, courses.csv, modules.csv, lessons.csv, one Update of
 // the file's domain per 1,000 rows (or 8 MiB). It asks nobody for permission: it is
 // for the operator of a platform.
 //
-// The error is for what stops the import: dir or a file cannot be read, a store
+// The error is for what stops the import: the folder or a file cannot be read, a store
 // fails, ctx ends. Batches written before stay written, and the Report holds what
 // was done; running the import again goes on from there. Rows that were refused
 // are no error.
-func Import(ctx context.Context, backend *storage.Backend, dir string, opts *Options) (Report, error) {
+func Import(ctx context.Context, backend *storage.Backend, folder fs.FS, opts *Options) (Report, error) {
 	var report Report
-	if info, err := os.Stat(dir); err != nil {
+	if info, err := fs.Stat(folder, "."); err != nil {
 		return report, fmt.Errorf("transfer: %w", err)
 	} else if !info.IsDir() {
-		return report, fmt.Errorf("transfer: %s is no folder", dir)
+		return report, errors.New("transfer: this is no folder")
 	}
 	o := Options{}
 	if opts != nil {
@@ -84,13 +83,13 @@ func Import(ctx context.Context, backend *storage.Backend, dir string, opts *Opt
 		o.Clock = core.SystemClock{}
 	}
 	for _, f := range files(backend, o.Clock) {
-		err := importNamed(ctx, dir, f, &o, &report)
+		err := importNamed(ctx, folder, f, &o, &report)
 		if err != nil {
 			return report, fmt.Errorf("transfer: %s: %w", f.name, err)
 		}
 	}
 	for _, name := range notYet() {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+		if _, err := fs.Stat(folder, name); err == nil {
 			report.NotImported = append(report.NotImported, name)
 		}
 	}
@@ -120,12 +119,11 @@ func notYet() []string {
 }
 
 // importNamed imports one file, if it is there, and adds its counts to report.
-func importNamed(ctx context.Context, dir string, f file, opts *Options, report *Report) error {
+func importNamed(ctx context.Context, folder fs.FS, f file, opts *Options, report *Report) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, f.name)
-	info, err := os.Stat(path) // before Open, which waits for a writer on a pipe
+	info, err := fs.Stat(folder, f.name) // before Open, which waits for a writer on a pipe
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -135,7 +133,7 @@ func importNamed(ctx context.Context, dir string, f file, opts *Options, report 
 	if !info.Mode().IsRegular() {
 		return errors.New("this is no regular file")
 	}
-	job := &job{path: path, size: info.Size(), opts: opts, reported: time.Now(), report: FileReport{File: f.name}}
+	job := &job{folder: folder, size: info.Size(), opts: opts, reported: time.Now(), report: FileReport{File: f.name}}
 	err = f.read(core.WithOperation(ctx, "transfer."+f.name), job)
 	report.Files = append(report.Files, job.report)
 	return err

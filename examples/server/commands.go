@@ -99,16 +99,16 @@ func (g *progress) show(at transfer.Progress) {
 		if g.file != at.File {
 			g.end()
 			g.file = at.File
-			g.bar = progressbar.NewOptions64(at.Total, progressbar.OptionSetWriter(g.p.stderr), progressbar.OptionSetDescription(at.File),
+			g.bar = progressbar.NewOptions64(at.BytesTotal, progressbar.OptionSetWriter(g.p.stderr), progressbar.OptionSetDescription(at.File),
 				progressbar.OptionShowBytes(true), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(65*time.Millisecond))
 		}
-		_ = g.bar.Set64(at.Bytes) // a bar that cannot be drawn is no reason to stop
+		_ = g.bar.Set64(at.BytesRead) // a bar that cannot be drawn is no reason to stop
 		return
 	}
 	const every = 2 * time.Second
 	if time.Since(g.last) >= every {
 		g.last = time.Now()
-		fmt.Fprintf(g.p.stderr, "%s: %d rows, %d of %d bytes\n", at.File, at.Rows, at.Bytes, at.Total)
+		fmt.Fprintf(g.p.stderr, "%s: %d rows, %d of %d bytes\n", at.File, at.Rows, at.BytesRead, at.BytesTotal)
 	}
 }
 

@@ -44,6 +44,13 @@ func classify(err error) sqlstore.Class {
 	return sqlstore.Other
 }
 
+func constraint(err error) string {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.ConstraintName
+	}
+	return ""
+}
+
 // search is the full-text index on a tsvector of stems with a GIN index.
 type search struct{}
 

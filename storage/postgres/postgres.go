@@ -59,6 +59,12 @@ func Open(ctx context.Context, dsn string, opt *Options) (*storage.Backend, erro
 		return nil, core.ErrUnavailable.Withf("PostgreSQL does not answer").Because(err)
 	}
 	db := stdlib.OpenDBFromPool(pool)
+	// Nobody else takes from this pool, so database/sql may keep its connections
+	// instead of giving them back after each statement.
+	db.SetMaxOpenConns(int(config.MaxConns))
+	db.SetMaxIdleConns(int(config.MaxConns))
+	db.SetConnMaxIdleTime(config.MaxConnIdleTime)
+	db.SetConnMaxLifetime(config.MaxConnLifetime)
 	d := newDB(db, opt)
 	backend := d.Backend()
 	backend.Close = func() error {
@@ -99,6 +105,7 @@ func newDB(db *sql.DB, opt *Options) *sqlstore.DB {
 		TableExists:   "SELECT count(to_regclass('ustat_migrations'))",
 		Search:        search{},
 		Classify:      classify,
+		Constraint:    constraint,
 		Numbered:      true,
 		CachedMode:    pgx.QueryExecModeCacheStatement,
 		JoinOrder:     " CROSS JOIN ",

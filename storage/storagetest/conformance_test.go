@@ -3,6 +3,8 @@ package storagetest_test
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -65,14 +67,33 @@ func migrated(dsn string) error {
 	return err
 }
 
+// migratedFile is a migrated SQLite database, which the cases get copies of.
+var migratedFile = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "ustat-storagetest-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "ustat.db")
+	b, err := sqlite.Open(context.Background(), path, nil)
+	if err != nil {
+		return nil, err
+	}
+	_, err = b.Schema.Migrate(context.Background())
+	if err = errors.Join(err, b.Close()); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
 func openSQLite(t testing.TB, s *side) *storage.Backend {
 	path := filepath.Join(t.TempDir(), "ustat.db")
+	file, err := migratedFile()
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, file, 0o600))
 	b, err := sqlite.Open(context.Background(), path, nil)
 	require.NoError(t, err)
-	// A case may have closed it.
-	t.Cleanup(func() { _ = b.Close() })
-	_, err = b.Schema.Migrate(context.Background())
-	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.Close() }) // a case may have closed it
 	s.put(b, "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
 	return b
 }

@@ -217,6 +217,12 @@ func (t accountsTx) UpdateUser(ctx context.Context, u accounts.User) error {
 	}
 	row := newUserRow(u)
 	n, err := t.Tx.exec(ctx, t.Tx.db.bun.NewUpdate().Conn(t.Tx.conn).Model(&row).ExcludeColumn("created_at").WherePK())
+	switch t.Tx.db.constraint(err) { // a concurrent writer was faster
+	case "ustat_users_username":
+		return accounts.ErrUsernameTaken
+	case "ustat_users_email":
+		return accounts.ErrEmailTaken
+	}
 	if err == nil && n == 0 {
 		return accounts.ErrUserNotFound
 	}

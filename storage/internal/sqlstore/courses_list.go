@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +26,11 @@ var orders = map[courses.Sort]order{
 	courses.Rating:    {"s", []string{"rating_rank"}, true, func(r *courseRow) []int64 { return []int64{r.RatingRank} }},
 	courses.Popular:   {"s", []string{"students"}, true, func(r *courseRow) []int64 { return []int64{r.Students} }},
 	courses.Relevance: {"c", nil, true, func(r *courseRow) []int64 { return []int64{r.Field, r.RatingRank, r.TitleWords} }},
+}
+
+// statusText maps a status to its constant in SQL; an unknown one has no course.
+var statusText = map[courses.Status]string{
+	courses.Draft: "'draft'", courses.InReview: "'review'", courses.Published: "'published'", courses.Archived: "'archived'",
 }
 
 // statement collects the parts of a SELECT. Text is constant; values are args.
@@ -65,8 +71,8 @@ func (r coursesReader) ListCourses(ctx context.Context, q courses.ListQuery) ([]
 		}
 		orderBy = " ORDER BY " + key + direction + ", " + id + direction
 	}
-	query := "SELECT " + columns + from + " WHERE " + strings.Join(s.where, " AND ") + orderBy + " LIMIT ?"
-	rows, err := readAll(ctx, r.session, query, append(append(head, s.args...), q.Limit), scanCourse)
+	query := "SELECT " + columns + from + " WHERE " + strings.Join(s.where, " AND ") + orderBy + " LIMIT " + strconv.Itoa(q.Limit)
+	rows, err := readAll(ctx, r.session, query, append(head, s.args...), scanCourse)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +137,10 @@ func (r coursesReader) CountCourses(ctx context.Context, q courses.ListQuery) (i
 func (r coursesReader) filter(q courses.ListQuery, by order) (*statement, string) {
 	s := new(statement)
 	lead := leadTable(q, by)
+	if statusText[q.Status] == "" {
+		q.Status = courses.Published
+		s.and("1 = 0")
+	}
 	join := r.db.dialect.JoinOrder
 	var from string
 	switch lead {
@@ -147,7 +157,9 @@ func (r coursesReader) filter(q courses.ListQuery, by order) (*statement, string
 		s.and("s.course_id = c.id")
 	}
 	from += " LEFT JOIN ustat_categories AS k ON k.id = c.category_id"
-	s.and(lead+".status = ?", q.Status)
+	// The status and the limit stand in the text: with them PostgreSQL finds one
+	// plan that is good for every page, and keeps it.
+	s.and(lead + ".status = " + statusText[q.Status])
 
 	same := lead // the table that has category, teacher and language beside the order
 	if lead == "t" {

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -231,11 +232,11 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 	if err := checkCourses(list); err != nil || len(list) == 0 {
 		return err
 	}
-	rows, docs := prepareCourses(list)
-	ids := make([]courses.CourseID, len(list))
-	for i := range list {
-		ids[i] = list[i].ID
+	list, ids, err := t.keepCreatedAt(ctx, list)
+	if err != nil {
+		return err
 	}
+	rows, docs := prepareCourses(list)
 	return t.Tx.atomically(ctx, func() error {
 		if err := t.checkSlugs(ctx, list); err != nil {
 			return err
@@ -244,7 +245,11 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 			"slug", "title", "description", "requirements", "language", "lang", "price_minor", "currency", "status",
 			"teacher_id", "category_id", "title_words", "created_at", "updated_at", "published_at",
 		}
-		if err := updateRows(ctx, t.Tx, rows, courses.ErrCourseNotFound, set...); err != nil {
+		err := updateRows(ctx, t.Tx, rows, courses.ErrCourseNotFound, set...)
+		if t.Tx.db.constraint(err) != "" { // a concurrent writer was faster
+			return courses.ErrSlugTaken
+		}
+		if err != nil {
 			return err
 		}
 		if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_course_stats SET status = c.status, category_id = c.category_id, teacher_id = c.teacher_id, lang = c.lang"+
@@ -256,6 +261,36 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 		}
 		return t.writeTagsAndText(ctx, list, rows, docs, true)
 	})
+}
+
+// keepCreatedAt returns the courses and their ids, with the stored time where none
+// is given.
+func (t coursesTx) keepCreatedAt(ctx context.Context, list []courses.Course) ([]courses.Course, []courses.CourseID, error) {
+	list = slices.Clone(list)
+	ids := make([]courses.CourseID, len(list))
+	missing := false
+	for i, c := range list {
+		ids[i] = c.ID
+		missing = missing || c.CreatedAt.IsZero()
+	}
+	if !missing {
+		return list, ids, nil
+	}
+	var stored []struct {
+		ID        courses.CourseID
+		CreatedAt time.Time
+	}
+	if err := t.Tx.rawScan(ctx, &stored, "SELECT id, created_at FROM ustat_courses WHERE id IN (?)", bun.List(ids)); err != nil {
+		return nil, nil, err
+	}
+	for i := range list {
+		for _, s := range stored {
+			if s.ID == list[i].ID && list[i].CreatedAt.IsZero() {
+				list[i].CreatedAt = s.CreatedAt
+			}
+		}
+	}
+	return list, ids, nil
 }
 
 // checkSlugs refuses slugs that other courses have.

@@ -32,6 +32,9 @@ type Dialect struct {
 	Search Search
 	// Classify says by its code what a driver's error means.
 	Classify func(error) Class
+	// Constraint returns the name of the unique key that a Duplicate met, where the
+	// driver tells it. Nil where two writers never meet.
+	Constraint func(error) string
 	// JoinOrder is how tables are joined so that the first one leads; inner joins
 	// where the planner knows best.
 	JoinOrder string
@@ -197,6 +200,14 @@ func (d *DB) translate(ctx context.Context, err error) error {
 		return core.ErrClosed.Because(err)
 	}
 	return core.ErrInternal.Because(err)
+}
+
+// constraint returns the name of the unique key in an error of translate, or "".
+func (d *DB) constraint(err error) string {
+	if d.dialect.Constraint == nil || !errors.Is(err, core.ErrConflict) {
+		return ""
+	}
+	return d.dialect.Constraint(err)
 }
 
 func (d *DB) translateNil(ctx context.Context, err error) error {

@@ -27,14 +27,14 @@ type Tx struct {
 
 type outboxRow struct {
 	bun.BaseModel `bun:"table:ustat_outbox"`
-	ID            uuid.UUID       `bun:"id,type:uuid"`
-	Store         string          `bun:"store"`
-	Type          string          `bun:"type"`
-	Version       int             `bun:"version"`
-	Subject       string          `bun:"subject"`
-	ActorID       core.UserID     `bun:"actor_id"`
-	At            time.Time       `bun:"at"`
-	Payload       json.RawMessage `bun:"payload,type:jsonb"`
+	ID            uuid.UUID   `bun:"id,type:uuid"`
+	Store         string      `bun:"store"`
+	Type          string      `bun:"type"`
+	Version       int         `bun:"version"`
+	Subject       string      `bun:"subject"`
+	ActorID       core.UserID `bun:"actor_id"`
+	At            time.Time   `bun:"at"`
+	Payload       string      `bun:"payload"`
 }
 
 // Emit implements core.Tx.
@@ -42,7 +42,32 @@ func (tx *Tx) Emit(ctx context.Context, events ...core.Event) error {
 	if _, err := tx.session.conn(ctx); err != nil {
 		return err
 	}
+	if err := checkText(len(events), func(i int) []string {
+		return []string{events[i].Type, events[i].Subject, string(events[i].Payload)}
+	}); err != nil {
+		return err
+	}
+	for _, e := range events {
+		if err := checkJSON("payload", e.Payload); err != nil {
+			return err
+		}
+	}
 	tx.events = append(tx.events, events...)
+	return nil
+}
+
+// checkJSON refuses JSON whose strings hold a NUL, written as an escape, which not
+// every engine can take apart again.
+func checkJSON(field string, text json.RawMessage) error {
+	for i := 0; i+1 < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		if bytes.HasPrefix(text[i+1:], []byte("u0000")) {
+			return core.Invalid(field, "text", "", "", "a string in it has a NUL")
+		}
+		i++ // what is escaped, a backslash too, begins no escape
+	}
 	return nil
 }
 
@@ -55,7 +80,7 @@ func (tx *Tx) flushEvents(ctx context.Context) error {
 	for i, e := range tx.events {
 		rows[i] = outboxRow{
 			ID: e.ID, Store: tx.store, Type: e.Type, Version: e.Version, Subject: e.Subject,
-			ActorID: e.Actor, At: core.Time(e.At), Payload: e.Payload,
+			ActorID: e.Actor, At: core.Time(e.At), Payload: string(e.Payload),
 		}
 	}
 	_, err := tx.exec(ctx, tx.db.bun.NewInsert().Conn(tx.conn).Model(&rows))
@@ -64,6 +89,12 @@ func (tx *Tx) flushEvents(ctx context.Context) error {
 
 // Audit implements core.Tx.
 func (tx *Tx) Audit(ctx context.Context, e core.AuditEntry) error {
+	if err := checkText(1, func(int) []string { return []string{e.Action, e.Subject, string(e.Detail)} }); err != nil {
+		return err
+	}
+	if err := checkJSON("detail", e.Detail); err != nil {
+		return err
+	}
 	var detail any
 	if len(e.Detail) > 0 {
 		detail = string(e.Detail)
@@ -76,6 +107,9 @@ func (tx *Tx) Audit(ctx context.Context, e core.AuditEntry) error {
 // Claim implements core.Tx. On PostgreSQL the INSERT waits for a twin that has the
 // key in an open transaction; on SQLite there is no such twin.
 func (tx *Tx) Claim(ctx context.Context, k core.IdempotencyKey) ([]byte, bool, error) {
+	if err := checkText(1, func(int) []string { return []string{k.Scope, k.Key} }); err != nil {
+		return nil, false, err
+	}
 	n, err := tx.rawExec(ctx, "INSERT INTO ustat_idempotency (scope, key, request, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
 		k.Scope, k.Key, k.Request[:], core.Time(k.At))
 	if err != nil || n == 1 {
@@ -118,7 +152,7 @@ func (o outbox) Pending(ctx context.Context, limit int) ([]core.Event, error) {
 	}
 	events := make([]core.Event, len(rows))
 	for i, r := range rows {
-		events[i] = core.Event{ID: r.ID, Type: r.Type, Version: r.Version, Subject: r.Subject, Actor: r.ActorID, At: r.At.UTC(), Payload: r.Payload}
+		events[i] = core.Event{ID: r.ID, Type: r.Type, Version: r.Version, Subject: r.Subject, Actor: r.ActorID, At: r.At.UTC(), Payload: []byte(r.Payload)}
 	}
 	return events, nil
 }

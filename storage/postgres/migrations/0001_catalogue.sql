@@ -12,7 +12,7 @@ CREATE TABLE ustat_outbox (
     subject TEXT COLLATE "C" NOT NULL,
     actor_id BIGINT NOT NULL,
     at TIMESTAMPTZ NOT NULL,
-    payload JSONB NOT NULL,
+    payload TEXT NOT NULL,
     done_at TIMESTAMPTZ
 );
 --bun:split
@@ -26,7 +26,7 @@ CREATE TABLE ustat_audit (
     actor_id BIGINT NOT NULL,
     action TEXT NOT NULL,
     subject TEXT COLLATE "C" NOT NULL,
-    detail JSONB
+    detail TEXT
 );
 --bun:split
 CREATE INDEX ustat_audit_subject ON ustat_audit (subject, id);
