@@ -51,7 +51,9 @@ func constraint(err error) string {
 	return ""
 }
 
-// search is the full-text index on a tsvector of stems with a GIN index.
+// search is the full-text index on a tsvector of stems with a GIN index. A second,
+// short one of the title and the tags alone ranks what was found, so that the long
+// ones need not be read.
 type search struct{}
 
 // Write implements sqlstore.Search.
@@ -64,10 +66,10 @@ func (search) Write(ctx context.Context, w sqlstore.Writer, docs []sqlstore.Docu
 			if i > 0 {
 				values.WriteString(", ")
 			}
-			values.WriteString("(?::bigint, ?::tsvector)")
-			args = append(args, d.ID, vector(d))
+			values.WriteString("(?::bigint, ?::tsvector, ?::tsvector)")
+			args = append(args, d.ID, vector(d.Title, d.Tags, d.Body), vector(d.Title, d.Tags))
 		}
-		if err := w.WriteSQL(ctx, "UPDATE ustat_courses AS c SET fts = v.fts FROM (VALUES "+values.String()+") AS v (id, fts) WHERE c.id = v.id", args...); err != nil {
+		if err := w.WriteSQL(ctx, "UPDATE ustat_courses AS c SET fts = v.fts, fts_head = v.head FROM (VALUES "+values.String()+") AS v (id, fts, head) WHERE c.id = v.id", args...); err != nil {
 			return err
 		}
 	}
@@ -75,11 +77,11 @@ func (search) Write(ctx context.Context, w sqlstore.Writer, docs []sqlstore.Docu
 }
 
 // vector returns the text of a tsvector: each term once, with weight A in the
-// title, B in the tags, C in the rest. The positions have no meaning.
-func vector(d sqlstore.Document) string {
+// first list, B in the second, C in the third. The positions have no meaning.
+func vector(lists ...[]string) string {
 	weights := map[string]string{}
 	var order []string
-	for i, terms := range [][]string{d.Title, d.Tags, d.Body} {
+	for i, terms := range lists {
 		weight := []string{"1A", "2B", "3C"}[i]
 		for _, t := range terms {
 			switch have, seen := weights[t]; {
@@ -117,5 +119,5 @@ func (search) Match(terms []string) (string, []any) {
 
 // Field implements sqlstore.Search.
 func (search) Field(terms []string) (string, []any) {
-	return "((c.fts @@ ?::tsquery)::int + (c.fts @@ ?::tsquery)::int)", []any{query(terms, ":A"), query(terms, ":AB")}
+	return "((c.fts_head @@ ?::tsquery)::int + (c.fts_head @@ ?::tsquery)::int)", []any{query(terms, ":A"), query(terms, "")}
 }

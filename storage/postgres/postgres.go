@@ -107,6 +107,7 @@ func newDB(db *sql.DB, opt *Options) *sqlstore.DB {
 		Classify:      classify,
 		Constraint:    constraint,
 		Numbered:      true,
+		Arrays:        true,
 		CachedMode:    pgx.QueryExecModeCacheStatement,
 		JoinOrder:     " CROSS JOIN ",
 	}, sqlstore.Options{Observer: opt.Observer, RetryFor: opt.RetryFor, CommitTimeout: opt.CommitTimeout})

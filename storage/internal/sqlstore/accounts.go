@@ -73,8 +73,8 @@ func (r accountsReader) UsersByID(ctx context.Context, ids []core.UserID) ([]acc
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	in, args := list(ids)
-	return readAll(ctx, r.session, "SELECT "+userColumns+" FROM ustat_users WHERE id IN "+in, args, scanUser)
+	where, args := in(r.db, "id", ids)
+	return readAll(ctx, r.session, "SELECT "+userColumns+" FROM ustat_users WHERE "+where, args, scanUser)
 }
 
 func (r accountsReader) UsersByName(ctx context.Context, usernames, emails []string) ([]accounts.User, error) {
@@ -82,10 +82,10 @@ func (r accountsReader) UsersByName(ctx context.Context, usernames, emails []str
 		return nil, nil
 	}
 	// UNION instead of OR, so that each half uses its index.
-	names, nameArgs := list(foldAll(usernames))
-	mails, mailArgs := list(foldAll(emails))
-	return readAll(ctx, r.session, "SELECT "+userColumns+" FROM ustat_users WHERE username_folded IN "+names+
-		" UNION SELECT "+userColumns+" FROM ustat_users WHERE email_folded IN "+mails, append(nameArgs, mailArgs...), scanUser)
+	names, args := in(r.db, "username_folded", foldAll(usernames))
+	mails, more := in(r.db, "email_folded", foldAll(emails))
+	return readAll(ctx, r.session, "SELECT "+userColumns+" FROM ustat_users WHERE "+names+
+		" UNION SELECT "+userColumns+" FROM ustat_users WHERE "+mails, append(args, more...), scanUser)
 }
 
 // foldAll folds names for an IN list, which is never empty: an impossible name

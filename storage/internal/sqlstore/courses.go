@@ -83,8 +83,8 @@ func (r coursesReader) CoursesBySlug(ctx context.Context, slugs []string) ([]cou
 	if slugs = validOnly(slugs); len(slugs) == 0 {
 		return nil, nil
 	}
-	in, args := list(slugs)
-	rows, err := readAll(ctx, r.session, "SELECT "+courseColumns+", 0"+fromCourses+" WHERE c.slug IN "+in, args, scanCourse)
+	where, args := in(r.db, "c.slug", slugs)
+	rows, err := readAll(ctx, r.session, "SELECT "+courseColumns+", 0"+fromCourses+" WHERE "+where, args, scanCourse)
 	if err != nil {
 		return nil, err
 	}
@@ -132,13 +132,13 @@ func (r coursesReader) fillTags(ctx context.Context, page []courses.Course) erro
 	for i := range page {
 		ids[i] = page[i].ID
 	}
-	in, args := list(ids)
+	where, args := in(r.db, "ct.course_id", ids)
 	type tagOf struct {
 		course courses.CourseID
 		tag    courses.Tag
 	}
 	rows, err := readAll(ctx, r.session, "SELECT ct.course_id, t.id, t.slug, t.name FROM ustat_course_tags AS ct JOIN ustat_tags AS t ON t.id = ct.tag_id"+
-		" WHERE ct.course_id IN "+in+" ORDER BY t.name, t.id", args,
+		" WHERE "+where+" ORDER BY t.name, t.id", args,
 		func(rows *sql.Rows, row *tagOf) error {
 			return rows.Scan(&row.course, &row.tag.ID, &row.tag.Slug, &row.tag.Name)
 		})
@@ -243,8 +243,8 @@ func (r coursesReader) ModulesOf(ctx context.Context, ids []courses.CourseID) ([
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	in, args := list(ids)
-	return readAll(ctx, r.session, "SELECT "+moduleColumns+" FROM ustat_modules WHERE course_id IN "+in, args, scanModule)
+	where, args := in(r.db, "course_id", ids)
+	return readAll(ctx, r.session, "SELECT "+moduleColumns+" FROM ustat_modules WHERE "+where, args, scanModule)
 }
 
 func scanModule(rows *sql.Rows, m *courses.Module) error {
@@ -286,8 +286,8 @@ func (r coursesReader) LessonsOf(ctx context.Context, modules []courses.ModuleID
 	if len(modules) == 0 {
 		return nil, nil
 	}
-	in, args := list(modules)
-	return readAll(ctx, r.session, selectLessons+" WHERE m.id IN "+in, args, scanLesson)
+	where, args := in(r.db, "m.id", modules)
+	return readAll(ctx, r.session, selectLessons+" WHERE "+where, args, scanLesson)
 }
 
 // coursesTx implements courses.Tx.

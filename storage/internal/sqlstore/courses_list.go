@@ -50,29 +50,8 @@ func (r coursesReader) ListCourses(ctx context.Context, q courses.ListQuery) ([]
 	if !ok {
 		by, q.Sort = orders[courses.Newest], courses.Newest
 	}
-	columns, orderBy := courseColumns, ""
-	var head []any // arguments of the columns, before those of the conditions
-	s, from := r.filter(q, by)
-	if q.Sort == courses.Relevance {
-		field, args := r.db.dialect.Search.Field(q.Terms)
-		columns += ", " + field + " AS field"
-		head = args
-		orderBy = " ORDER BY field DESC, s.rating_rank DESC, c.title_words, c.id DESC"
-		if q.After != nil && len(q.After.Keys) == 3 {
-			k := q.After.Keys
-			s.and("("+field+", s.rating_rank, -c.title_words, c.id) < (?, ?, ?, ?)", append(append([]any(nil), args...), k[0], k[1], -k[2], q.After.ID)...)
-		}
-	} else {
-		columns += ", 0"
-		key, id := s.keyset(q, by)
-		direction := ""
-		if by.down {
-			direction = " DESC"
-		}
-		orderBy = " ORDER BY " + key + direction + ", " + id + direction
-	}
-	query := "SELECT " + columns + from + " WHERE " + strings.Join(s.where, " AND ") + orderBy + " LIMIT " + strconv.Itoa(q.Limit)
-	rows, err := readAll(ctx, r.session, query, append(head, s.args...), scanCourse)
+	query, args := r.pageQuery(q, by)
+	rows, err := readAll(ctx, r.session, query, args, scanCourse)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +67,41 @@ func (r coursesReader) ListCourses(ctx context.Context, q courses.ListQuery) ([]
 		hits[i] = courses.Hit{Course: found[i], Position: courses.Position{Keys: by.key(&rows[i]), ID: int64(rows[i].ID)}}
 	}
 	return hits, nil
+}
+
+// pageQuery returns the SELECT of a page.
+func (r coursesReader) pageQuery(q courses.ListQuery, by order) (string, []any) {
+	s, from := r.filter(q, by)
+	limit := " LIMIT " + strconv.Itoa(q.Limit)
+	if q.Sort == courses.Relevance {
+		return r.relevanceQuery(q, s, from, limit)
+	}
+	key, id := s.keyset(q, by)
+	direction := ""
+	if by.down {
+		direction = " DESC"
+	}
+	return "SELECT " + courseColumns + ", 0" + from + joinCategory + " WHERE " + strings.Join(s.where, " AND ") +
+		" ORDER BY " + key + direction + ", " + id + direction + limit, s.args
+}
+
+// relevanceQuery ranks what was found by narrow rows, and reads the wide ones of
+// the page alone.
+func (r coursesReader) relevanceQuery(q courses.ListQuery, s *statement, from, limit string) (string, []any) {
+	const orderBy = " ORDER BY field DESC, rating_rank DESC, title_words, id DESC"
+	field, args := r.db.dialect.Search.Field(q.Terms)
+	ranked := "SELECT c.id, s.rating_rank, c.title_words, " + field + " AS field" + from + " WHERE " + strings.Join(s.where, " AND ")
+	args = append(args, s.args...)
+	after := ""
+	if q.After != nil && len(q.After.Keys) == 3 {
+		k := q.After.Keys
+		after = " WHERE (field, rating_rank, -title_words, id) < (?, ?, ?, ?)"
+		args = append(args, k[0], k[1], -k[2], q.After.ID)
+	}
+	page := "SELECT * FROM (" + ranked + ") AS ranked" + after + orderBy + limit
+	return "SELECT " + courseColumns + ", p.field FROM (" + page + ") AS p" + r.db.dialect.JoinOrder + "ustat_courses AS c" +
+		r.db.dialect.JoinOrder + "ustat_course_stats AS s" + joinCategory +
+		" WHERE c.id = p.id AND s.course_id = p.id ORDER BY p.field DESC, p.rating_rank DESC, p.title_words, p.id DESC", args
 }
 
 // keyset adds the condition of the page and returns the columns of the order.
@@ -133,6 +147,8 @@ func (r coursesReader) CountCourses(ctx context.Context, q courses.ListQuery) (i
 	return counts[0], nil
 }
 
+const joinCategory = " LEFT JOIN ustat_categories AS k ON k.id = c.category_id"
+
 // filter returns the conditions of q and the tables, the leading one first.
 func (r coursesReader) filter(q courses.ListQuery, by order) (*statement, string) {
 	s := new(statement)
@@ -156,7 +172,6 @@ func (r coursesReader) filter(q courses.ListQuery, by order) (*statement, string
 		from = " FROM ustat_courses AS c" + join + "ustat_course_stats AS s"
 		s.and("s.course_id = c.id")
 	}
-	from += " LEFT JOIN ustat_categories AS k ON k.id = c.category_id"
 	// The status and the limit stand in the text: with them PostgreSQL finds one
 	// plan that is good for every page, and keeps it.
 	s.and(lead + ".status = " + statusText[q.Status])
@@ -169,8 +184,8 @@ func (r coursesReader) filter(q courses.ListQuery, by order) (*statement, string
 		s.and(same+".category_id = ?", q.Categories[0])
 	} else if len(q.Categories) > 1 {
 		// A branch of the tree follows the order's index and tests rows along it.
-		in, args := list(q.Categories)
-		s.and(r.db.dialect.NoIndex+same+".category_id IN "+in, args...)
+		where, args := in(r.db, r.db.dialect.NoIndex+same+".category_id", q.Categories)
+		s.and(where, args...)
 	}
 	if q.Teacher != 0 {
 		s.and(same+".teacher_id = ?", q.Teacher)
@@ -179,8 +194,8 @@ func (r coursesReader) filter(q courses.ListQuery, by order) (*statement, string
 		if len(q.Teachers) == 0 {
 			s.and("1 = 0")
 		} else {
-			in, args := list(q.Teachers)
-			s.and(same+".teacher_id IN "+in, args...)
+			where, args := in(r.db, same+".teacher_id", q.Teachers)
+			s.and(where, args...)
 		}
 	}
 	if q.Language != "" {

@@ -40,6 +40,8 @@ type Dialect struct {
 	JoinOrder string
 	// Numbered means that parameters are $1, $2, … instead of ?.
 	Numbered bool
+	// Arrays means that the driver takes a slice for = ANY(?).
+	Arrays bool
 	// CachedMode, where it is set, goes before the arguments of a page's query and
 	// makes the driver keep its plan.
 	CachedMode any

@@ -44,10 +44,17 @@ func (c *statements) get(ctx context.Context, db *sql.DB, query string) (*sql.St
 	return stmt, nil
 }
 
-// list returns the parameters "(?, ?)" for at least one value, and the values. The
-// number is rounded up to a power of two by repeating the last one, so that lists
-// of any length have few texts.
-func list[T any](values []T) (string, []any) {
+// in returns the condition that a column is one of at least one values. Where the
+// driver takes arrays that is one parameter, so that one kept plan serves lists of
+// any length; elsewhere their number is rounded up to a power of two by repeating
+// the last one, so that there are few texts.
+func in[T any](d *DB, column string, values []T) (string, []any) {
+	if len(values) == 1 {
+		return column + " = ?", []any{values[0]}
+	}
+	if d.dialect.Arrays {
+		return column + " = ANY(?)", []any{values}
+	}
 	n := 1
 	for n < len(values) {
 		n *= 2
@@ -56,7 +63,7 @@ func list[T any](values []T) (string, []any) {
 	for i := range args {
 		args[i] = values[min(i, len(values)-1)]
 	}
-	return "(" + strings.Repeat("?, ", n-1) + "?)", args
+	return column + " IN (" + strings.Repeat("?, ", n-1) + "?)", args
 }
 
 // numbered rewrites ? to $1, $2, … . The texts are constants without a ? in them.

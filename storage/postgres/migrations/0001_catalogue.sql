@@ -103,6 +103,7 @@ CREATE TABLE ustat_courses (
     category_id BIGINT REFERENCES ustat_categories (id),
     title_words INTEGER NOT NULL,
     fts TSVECTOR NOT NULL DEFAULT '',
+    fts_head TSVECTOR NOT NULL DEFAULT '',
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,
     published_at TIMESTAMPTZ
