@@ -90,9 +90,9 @@ func seed(ctx context.Context, tx courses.Tx, anna core.UserID) error {
 		Price: price, Status: courses.Published, Teacher: courses.Teacher{ID: anna}, Category: below[0], Tags: tags,
 		CreatedAt: created, UpdatedAt: created.Add(time.Hour), PublishedAt: created.Add(2 * time.Hour),
 	}
-	sketch, bare := full, full
+	sketch := full
 	sketch.Slug, sketch.Status, sketch.PublishedAt = "sketch", courses.Draft, time.Time{}
-	bare = courses.Course{
+	bare := courses.Course{
 		Slug: "bare", Title: "Bare", Price: price, Status: courses.Published, Teacher: courses.Teacher{ID: anna},
 		CreatedAt: created.Add(-time.Hour), UpdatedAt: created, PublishedAt: created,
 	}

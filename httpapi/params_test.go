@@ -88,7 +88,11 @@ func FuzzQueryNeverFailsTheServer(f *testing.F) {
 	h, err := httpapi.New(platform, &httpapi.Options{Timeout: 3 * time.Second})
 	require.NoError(f, err)
 	for _, seed := range [][3]string{
-		{"go", "", "5"}, {"\"базы данных\"*", "x", "-1"}, {"a OR b) --", "AAAA", "1e9"}, {"NEAR(a b)", "%", "0x1"}, {"\x00", "\xff", " "},
+		{"go", "", "5"},
+		{"\"базы данных\"*", "x", "-1"},
+		{"a OR b) --", "AAAA", "1e9"},
+		{"NEAR(a b)", "%", "0x1"},
+		{"\x00", "\xff", " "},
 		{strings.Repeat("слово ", 80), strings.Repeat("A", 2000), "99999999999999999999"},
 	} {
 		f.Add(seed[0], seed[1], seed[2], true)

@@ -44,7 +44,7 @@ func readHeader(file string, r *records, columns []column) (*cells, []Refusal, e
 		return nil, []Refusal{at}, nil
 	}
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		at.Reason = "the file is empty: a header is expected"
 		return nil, []Refusal{at}, nil
 	case errors.Is(err, errRecordTooLarge):

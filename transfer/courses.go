@@ -62,9 +62,18 @@ func newCatalogue(backend *storage.Backend, clock core.Clock) *catalogue {
 
 func (t *catalogue) columns() []column {
 	return []column{
-		{"slug", true}, {"title", true}, {"description", true}, {"language", true}, {"category", true},
-		{"teacher", true}, {"price", true}, {"currency", true}, {"status", true}, {"tags", true},
-		{"created_at", true}, {"requirements", false},
+		{"slug", true},
+		{"title", true},
+		{"description", true},
+		{"language", true},
+		{"category", true},
+		{"teacher", true},
+		{"price", true},
+		{"currency", true},
+		{"status", true},
+		{"tags", true},
+		{"created_at", true},
+		{"requirements", false},
 	}
 }
 

@@ -35,8 +35,13 @@ type lessons struct{ store courses.Store }
 
 func (t *lessons) columns() []column {
 	return []column{
-		{"course", true}, {"module_position", true}, {"position", true}, {"title", true},
-		{"kind", true}, {"content", true}, {"duration_seconds", true},
+		{"course", true},
+		{"module_position", true},
+		{"position", true},
+		{"title", true},
+		{"kind", true},
+		{"content", true},
+		{"duration_seconds", true},
 	}
 }
 

@@ -86,7 +86,7 @@ func read[R any](ctx context.Context, j *job, t table[R], f io.Reader, out chan<
 	seen := newKeySet()
 	for {
 		record, err := r.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return send(r)
 		}
 		goOn, err := parseInto(b, t, c, record, err, seen, Refusal{File: name, Line: r.line})

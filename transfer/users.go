@@ -39,8 +39,12 @@ type users struct {
 
 func (t *users) columns() []column {
 	return []column{
-		{"username", true}, {"email", true}, {"role", true},
-		{"full_name", false}, {"bio", false}, {"password_hash", false},
+		{"username", true},
+		{"email", true},
+		{"role", true},
+		{"full_name", false},
+		{"bio", false},
+		{"password_hash", false},
 	}
 }
 

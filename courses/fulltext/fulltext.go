@@ -13,8 +13,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/kljensen/snowball/english"
-	"github.com/kljensen/snowball/russian"
+	"github.com/blevesearch/snowballstem"
+	"github.com/blevesearch/snowballstem/english"
+	"github.com/blevesearch/snowballstem/russian"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -39,7 +40,7 @@ func Query(text string) []string {
 		}
 		seen[term] = true
 		word := fold(text[start:end])
-		if english.IsStopWord(word) || russian.IsStopWord(word) {
+		if stopWords[word] {
 			stops = append(stops, term)
 			return
 		}
@@ -234,9 +235,13 @@ func stem(word string) string {
 	r, _ := utf8.DecodeRuneInString(word)
 	switch {
 	case r >= 'а' && r <= 'я':
-		return russian.Stem(word, true)
+		env := snowballstem.NewEnv(word)
+		russian.Stem(env)
+		return env.Current()
 	case r >= 'a' && r <= 'z':
-		return english.Stem(word, true)
+		env := snowballstem.NewEnv(word)
+		english.Stem(env)
+		return env.Current()
 	}
 	return word
 }

@@ -209,7 +209,7 @@ func (s suite) takenNames() {
 				{"an e-mail twice in the list", []accounts.User{person("twin"), mailTwin}, accounts.ErrEmailTaken},
 			} {
 				if _, err := tx.InsertUsers(ctx, c.list); !errors.Is(err, c.want) || !errors.Is(err, core.ErrConflict) {
-					return fmt.Errorf("%s that is taken: want %v, got: %v", c.why, c.want, err)
+					return fmt.Errorf("%s that is taken: want %w, got: %w", c.why, c.want, err)
 				}
 			}
 			_, err := tx.InsertUsers(ctx, []accounts.User{person("kept")})

@@ -60,8 +60,12 @@ func (s suite) content() {
 			after, limit int
 			want         []courses.Module
 		}{
-			{one.ID, 0, 10, []courses.Module{m[1], m[0], m[2]}}, {one.ID, 0, 2, []courses.Module{m[1], m[0]}},
-			{one.ID, 2, 10, []courses.Module{m[0], m[2]}}, {one.ID, 9, 10, nil}, {other.ID, 0, 10, m[3:]}, {404, 0, 10, nil},
+			{one.ID, 0, 10, []courses.Module{m[1], m[0], m[2]}},
+			{one.ID, 0, 2, []courses.Module{m[1], m[0]}},
+			{one.ID, 2, 10, []courses.Module{m[0], m[2]}},
+			{one.ID, 9, 10, nil},
+			{other.ID, 0, 10, m[3:]},
+			{404, 0, 10, nil},
 		} {
 			got, err := b.Courses.Modules(timeout(t), c.course, c.after, c.limit)
 			require.NoError(t, err)
@@ -85,7 +89,7 @@ func (s suite) content() {
 				{{CourseID: one.ID, Title: "new", Position: 1}, {CourseID: one.ID, Title: "twin", Position: 1}},
 			} {
 				if _, err := tx.InsertModules(ctx, bad); !errors.Is(err, courses.ErrPositionTaken) || !errors.Is(err, core.ErrConflict) {
-					return fmt.Errorf("want ErrPositionTaken, got: %v", err)
+					return fmt.Errorf("want ErrPositionTaken, got: %w", err)
 				}
 			}
 			_, err := tx.InsertModules(ctx, []courses.Module{{CourseID: other.ID, Title: "kept", Position: 2}})
@@ -206,7 +210,7 @@ func (s suite) lessons() {
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {
 			for _, bad := range [][]courses.Lesson{{lesson(0, 9), lesson(0, 2)}, {lesson(0, 9), lesson(0, 9)}} {
 				if _, err := tx.InsertLessons(ctx, bad); !errors.Is(err, courses.ErrPositionTaken) || !errors.Is(err, core.ErrConflict) {
-					return fmt.Errorf("want ErrPositionTaken, got: %v", err)
+					return fmt.Errorf("want ErrPositionTaken, got: %w", err)
 				}
 			}
 			_, err := tx.InsertLessons(ctx, []courses.Lesson{lesson(2, 2)})

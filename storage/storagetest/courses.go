@@ -149,7 +149,7 @@ func (s suite) courses() {
 				"a slug that is there": {a, course("one", sh.teachers[0]), c}, "a slug twice in the list": {a, c, a},
 			} {
 				if _, err := tx.InsertCourses(ctx, bad); !errors.Is(err, courses.ErrSlugTaken) || !errors.Is(err, core.ErrConflict) {
-					return fmt.Errorf("%s: want ErrSlugTaken, got: %v", why, err)
+					return fmt.Errorf("%s: want ErrSlugTaken, got: %w", why, err)
 				}
 			}
 			_, err := tx.InsertCourses(ctx, []courses.Course{course("kept", sh.teachers[0])})
@@ -163,7 +163,7 @@ func (s suite) courses() {
 			changed := slices.Clone(list)
 			changed[0].Title, changed[1].Slug = "changed", "kept"
 			if err := tx.UpdateCourses(ctx, changed); !errors.Is(err, courses.ErrSlugTaken) {
-				return fmt.Errorf("UpdateCourses: want ErrSlugTaken, got: %v", err)
+				return fmt.Errorf("UpdateCourses: want ErrSlugTaken, got: %w", err)
 			}
 			_, err := tx.InsertCourses(ctx, []courses.Course{course("kept-as-well", sh.teachers[0])})
 			return err

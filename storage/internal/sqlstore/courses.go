@@ -318,6 +318,4 @@ func (s *coursesStore) Update(ctx context.Context, fn func(ctx context.Context, 
 // Join implements core.Joiner.
 func (s *coursesStore) Join(tx *sql.Tx) (courses.Store, error) { return newCourses(s.db.join(tx)), nil }
 
-var (
-	_ core.Joiner[courses.Store] = (*coursesStore)(nil)
-)
+var _ core.Joiner[courses.Store] = (*coursesStore)(nil)

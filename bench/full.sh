@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Runs the figures that the issues name at full scale, without the race detector,
+# and writes docs/measurements.md. Needs USTAT_TEST_DATA; finds PostgreSQL itself.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+: "${USTAT_TEST_DATA:?names the folder with import/catalog}"
+export USTAT_TEST_REQUIRE=postgres USTAT_TEST_SCALE=10
+out=docs/measurements.md
+work=$(mktemp)
+trap 'rm -f "$work"' EXIT
+
+section() { # title, command...
+	local title=$1
+	shift
+	{
+		printf '\n## %s\n\n`%s`\n\n```\n' "$title" "$*"
+		"$@" 2>&1 | grep -aE 'Benchmark|ratio|rows/s|^ok|^---|FAIL|seed|peak|pgtest:' | sed "s#/usr/lib/[^ ]*#…#" || true
+		printf '```\n'
+	} >>"$work"
+}
+
+{
+	echo "# Measurements"
+	echo
+	echo "Written by \`make full\` on $(date -u +%Y-%m-%d): $(go version | cut -d' ' -f3), $(nproc) cores,$(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2)."
+	echo "Machines are noisy: read the ratios, which are of one run."
+} >"$work"
+section "Handlers beside hand-written ones" go test -run '^$' -bench Handlers -benchtime 5000x -timeout 30m ./bench
+section "Page 360 beside page 1" go test -run '^$' -bench DeepPage -benchtime 1000x -timeout 30m ./bench
+section "Import" go test -run '^$' -bench Import -benchtime 3x -timeout 30m ./transfer
+section "Memory of an import" go test -run Memory -v -timeout 30m ./transfer
+section "Conformance" go test -timeout 30m -count=1 ./storage/...
+cp "$work" "$out"
+if grep -qE '^(--- FAIL|FAIL)' "$out"; then
+	echo "something failed: see $out"
+	exit 1
+fi
+echo "wrote $out"
