@@ -65,7 +65,7 @@ func (s suite) tree() {
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {
 			_, err := tx.InsertCategories(ctx, []courses.Category{{Slug: "c", Name: "C"}, {Slug: "a", Name: "A"}})
 			if !errors.Is(err, courses.ErrSlugTaken) || !errors.Is(err, core.ErrConflict) {
-				return fmt.Errorf("want ErrSlugTaken, got: %v", err)
+				return fmt.Errorf("want ErrSlugTaken, got: %w", err)
 			}
 			return nil
 		})

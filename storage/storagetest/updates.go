@@ -147,10 +147,10 @@ func (s suite) updates(d, other domain) {
 		d.add(t, b, "taken")
 		err := d.update(timeout(t), b, func(ctx context.Context, tx rows) error {
 			if err := tx.add(ctx, "new-1", "taken", "new-2"); !errors.Is(err, core.ErrConflict) {
-				return fmt.Errorf("the list has a row that is taken, got: %v", err)
+				return fmt.Errorf("the list has a row that is taken, got: %w", err)
 			}
 			if err := tx.add(ctx, "twin", "twin"); !errors.Is(err, core.ErrConflict) {
-				return fmt.Errorf("the list has a row twice, got: %v", err)
+				return fmt.Errorf("the list has a row twice, got: %w", err)
 			}
 			return everything(ctx, tx, "kept")
 		})
@@ -206,7 +206,7 @@ func (s suite) updates(d, other domain) {
 				ctx, cancel := context.WithTimeout(ctx, 2*soon)
 				defer cancel()
 				if err := within(t, soon, func() error { return call(ctx) }); !errors.Is(err, core.ErrNested) {
-					return fmt.Errorf("%s: want ErrNested, got: %v", name, err)
+					return fmt.Errorf("%s: want ErrNested, got: %w", name, err)
 				}
 				return nil
 			})

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"regexp"
 	"strings"
 	"time"
 
@@ -70,15 +71,15 @@ func withoutValues(query string) string {
 			i++
 		}
 	}
-	text := b.String()
-	for _, list := range []string{"?, ?", "(?), (?)"} {
-		one := list[:(len(list)-2)/2]
-		for strings.Contains(text, list) {
-			text = strings.ReplaceAll(text, list, one)
-		}
-	}
-	return text
+	text := manyValues.ReplaceAllString(b.String(), "?")
+	return manyRows.ReplaceAllString(text, "$1")
 }
+
+// manyValues is a list of values, manyRows a list of rows of them.
+var (
+	manyValues = regexp.MustCompile(`\?(, \?)+`)
+	manyRows   = regexp.MustCompile(`(\([?:a-z, ]*\))(, \([?:a-z, ]*\))+`)
+)
 
 // endOfString returns where the quoted string at i ends; a doubled quote is in it.
 func endOfString(query string, i int) int {
