@@ -2,6 +2,7 @@ package courses
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/ustat/ustat/core"
 )
@@ -100,7 +101,7 @@ func (s *Service) Lessons(ctx context.Context, by core.Actor, course string, mod
 		return Page[Lesson]{}, err
 	}
 	var after [2]int
-	lessons, err := pageOf(s.cursors, "lessons/"+c.Slug, page, &after,
+	lessons, err := pageOf(s.cursors, fmt.Sprintf("lessons/%s/%d", c.Slug, module), page, &after,
 		func(limit int) ([]Lesson, error) { return s.store.Lessons(ctx, c.ID, module, after, limit) },
 		func(l Lesson) any { return [2]int{l.ModulePosition, l.Position} })
 	if err != nil {

@@ -240,11 +240,13 @@ func (f Filter) check(sort Sort) error {
 	if f.RatingMin != 0 && (f.RatingMin < 100 || f.RatingMin > 500) {
 		refuse("rating_min", "range", "1-5", strconv.Itoa(f.RatingMin), "a rating is between 1 and 5")
 	}
-	for field, value := range map[string]string{"q": f.Query, "category": f.Category, "tag": f.Tag, "teacher": f.Teacher, "language": f.Language, "currency": f.Currency} {
-		if !core.ValidText(value) {
-			refuse(field, "text", "", value, "valid UTF-8 without NUL is expected")
-		} else if field != "q" && len(value) > 128 {
-			refuse(field, "max", "128", value, "the value is too long")
+	for _, f := range []struct{ field, value string }{
+		{"q", f.Query}, {"category", f.Category}, {"tag", f.Tag}, {"teacher", f.Teacher}, {"language", f.Language}, {"currency", f.Currency},
+	} {
+		if !core.ValidText(f.value) {
+			refuse(f.field, "text", "", f.value, "valid UTF-8 without NUL is expected")
+		} else if f.field != "q" && len(f.value) > 128 {
+			refuse(f.field, "max", "128", f.value, "the value is too long")
 		}
 	}
 	if bad != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/httpapi"
+	"github.com/ustat/ustat/internal/pgtest"
 	"github.com/ustat/ustat/storage"
 )
 
@@ -92,3 +93,5 @@ func refused(t *testing.T, w *httptest.ResponseRecorder, status int, code string
 	assert.NotEmpty(t, p.Detail)
 	return p
 }
+
+func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -93,11 +93,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.As(err, &refused):
 		return statusError
 	case errors.As(err, new(usageError)):
-		fmt.Fprintln(stderr, "server:", err)
+		fmt.Fprintln(stderr, "server:", oneLine(err))
 		return statusUsage
 	}
-	fmt.Fprintln(stderr, "server:", err)
+	fmt.Fprintln(stderr, "server:", oneLine(err))
 	return statusError
+}
+
+// oneLine returns the text of an error without line breaks, which drivers put in.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\t' }), " ")
 }
 
 func newLogger(format string, w io.Writer) *slog.Logger {
