@@ -1,11 +1,12 @@
 // Package postgres keeps a platform in PostgreSQL 15 or newer, over one pool of
-// pgx connections.
+// database/sql with pgx connections.
 package postgres
 
 import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"io/fs"
 	"time"
 
@@ -50,28 +51,19 @@ func Open(ctx context.Context, dsn string, opt *Options) (*storage.Backend, erro
 	if config.ConnConfig.RuntimeParams["timezone"] == "" {
 		config.ConnConfig.RuntimeParams["timezone"] = "UTC"
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, core.ErrUnavailable.Because(err)
-	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
-		return nil, core.ErrUnavailable.Withf("PostgreSQL does not answer").Because(err)
-	}
-	db := stdlib.OpenDBFromPool(pool)
-	// Nobody else takes from this pool, so database/sql may keep its connections
-	// instead of giving them back after each statement.
+	db := stdlib.OpenDB(*config.ConnConfig)
 	db.SetMaxOpenConns(int(config.MaxConns))
 	db.SetMaxIdleConns(int(config.MaxConns))
 	db.SetConnMaxIdleTime(config.MaxConnIdleTime)
 	db.SetConnMaxLifetime(config.MaxConnLifetime)
+	if err := db.PingContext(ctx); err != nil {
+		return nil, core.ErrUnavailable.Withf("PostgreSQL does not answer").Because(errors.Join(err, db.Close()))
+	}
 	d := newDB(db, opt)
 	backend := d.Backend()
 	backend.Close = func() error {
 		d.MarkClosed()
-		err := db.Close()
-		pool.Close()
-		return err
+		return db.Close()
 	}
 	return backend, nil
 }
