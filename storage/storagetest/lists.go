@@ -87,7 +87,7 @@ func (s suite) lists() {
 				if len(want) > 0 {
 					require.Equal(t, want, got, "%s by %s of %s", name, sort, q.Status)
 				}
-				if i > 0 && testing.Short() {
+				if i > 0 && size(1, 0) == 0 {
 					continue
 				}
 				aside := q

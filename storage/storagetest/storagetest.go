@@ -8,7 +8,7 @@
 //		storagetest.Run(t, openTemp, storagetest.Limits{})
 //	}
 //
-// Random cases print their seed; USTAT_TEST_SEED runs one again. With -short they
+// Random cases print their seed; USTAT_TEST_SEED runs one again. With USTAT_TEST_SCALE they
 // are small.
 package storagetest
 
@@ -96,7 +96,7 @@ func (s suite) run(name string, test func(t *testing.T, b *storage.Backend)) {
 const soon = 2 * time.Second
 
 // patience is how long anything may take.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // within fails the test when f takes longer than d. F runs on a goroutine of its
 // own, so it returns errors instead of failing the test.
@@ -128,12 +128,12 @@ func random(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 1))
 }
 
-// size returns full, or short with -short.
-func size(full, short int) int {
-	if testing.Short() {
-		return short
+// size returns full when USTAT_TEST_SCALE is set, and small otherwise.
+func size(full, small int) int {
+	if os.Getenv("USTAT_TEST_SCALE") != "" {
+		return full
 	}
-	return full
+	return small
 }
 
 func timeout(t testing.TB) context.Context {
