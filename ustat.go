@@ -14,6 +14,7 @@ import (
 	"database/sql"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
@@ -50,9 +51,9 @@ type Platform struct {
 	validate *core.Validator
 	cursors  *core.Cursors
 
-	mu      sync.Mutex
-	stopped bool
-	started bool
+	mu      sync.Mutex // of Start and Stop
+	started atomic.Bool
+	stopped atomic.Bool
 }
 
 // New assembles a platform over a backend. It checks everything, and does no I/O
@@ -99,7 +100,7 @@ func (p *Platform) assemble() {
 func (p *Platform) Start(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.started || p.stopped {
+	if p.started.Load() || p.stopped.Load() {
 		return core.ErrFailedPrecondition.Withf("a platform is started once")
 	}
 	if err := p.prepareSchema(ctx); err != nil {
@@ -118,7 +119,7 @@ func (p *Platform) Start(ctx context.Context) error {
 			return err
 		}
 	}
-	p.started = true
+	p.started.Store(true)
 	return nil
 }
 
@@ -143,10 +144,9 @@ func (p *Platform) prepareSchema(ctx context.Context) error {
 func (p *Platform) Stop(context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stopped {
+	if p.stopped.Swap(true) {
 		return nil
 	}
-	p.stopped = true
 	if p.backend.Close == nil {
 		return nil
 	}
@@ -156,10 +156,7 @@ func (p *Platform) Stop(context.Context) error {
 // Ready returns nil when the platform is started, not stopped, and its database
 // answers.
 func (p *Platform) Ready(ctx context.Context) error {
-	p.mu.Lock()
-	up := p.started && !p.stopped
-	p.mu.Unlock()
-	if !up {
+	if !p.started.Load() || p.stopped.Load() {
 		return core.ErrUnavailable.Withf("the platform is not running")
 	}
 	if p.backend.Ping == nil {
@@ -182,7 +179,8 @@ func (p *Platform) In(tx *sql.Tx) (*Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &Platform{backend: joined, config: p.config, validate: p.validate, cursors: p.cursors, started: true}
+	in := &Platform{backend: joined, config: p.config, validate: p.validate, cursors: p.cursors}
+	in.started.Store(true)
 	in.assemble()
 	return in, nil
 }

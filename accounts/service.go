@@ -47,7 +47,7 @@ func (s *Service) UsersByID(ctx context.Context, ids []core.UserID) ([]User, err
 // ErrUsernameTaken or ErrEmailTaken, and leaves an audit row.
 func (s *Service) CreateUser(ctx context.Context, by core.Actor, in NewUser) (User, error) {
 	ctx = core.WithOperation(ctx, "accounts.CreateUser")
-	if by != System && !by.IsAdmin() {
+	if !by.IsAdmin() {
 		return User{}, core.ErrForbidden
 	}
 	in.Username = strings.ToLower(strings.TrimSpace(in.Username))

@@ -19,7 +19,7 @@ type Event struct {
 	Type    string          // "courses.published"
 	Version int             // of the payload's shape, from 1
 	Subject string          // what it is about: "course/42"
-	Actor   UserID          // who caused it; 0 for the system
+	Actor   UserID          // who caused it; 0 for nobody signed in, -1 for the operator
 	At      time.Time       // when, by the service's clock
 	Payload json.RawMessage // typed by Type and Version
 }
@@ -93,8 +93,8 @@ type Outbox interface {
 type Joiner[S any] interface {
 	// Join returns the store inside tx: reads see the transaction, Update is a
 	// savepoint, events leave with its commit, and nothing is run again.
-	// Decorators pass Join on. It fails with ErrCannotJoin when tx is of another
-	// kind of database.
+	// Decorators pass Join on. The transaction must be of the database that holds
+	// the store's tables; that cannot be seen from tx.
 	Join(tx *sql.Tx) (S, error)
 }
 

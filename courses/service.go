@@ -198,6 +198,9 @@ func (s *Service) plan(ctx context.Context, by core.Actor, f Filter, sort Sort, 
 		return q, "", core.Invalid("q", "max", strconv.Itoa(MaxTerms)+" words", strconv.Itoa(len(q.Terms))+" words", "the query has too many words")
 	}
 	q.Teachers = visibleTeachers(by, f.Status)
+	if q.Teachers != nil && len(q.Teachers) == 0 {
+		return q, "", nil // nothing is visible, whatever else is asked
+	}
 	if err := s.resolve(ctx, f, &q); err != nil {
 		return q, "", err
 	}

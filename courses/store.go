@@ -15,7 +15,7 @@ type ListQuery struct {
 	Teacher    core.UserID
 	// Teachers limits the list to their courses when it is not nil.
 	Teachers  []core.UserID
-	Language  string // matches itself and itself followed by "-"
+	Language  string // matches itself and itself followed by "-", without case
 	Currency  string
 	PriceMin  *int64
 	PriceMax  *int64

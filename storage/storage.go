@@ -53,6 +53,9 @@ var (
 // Join returns the backend inside a host's transaction. A store that cannot join
 // is core.ErrCannotJoin.
 func (b *Backend) Join(tx *sql.Tx) (*Backend, error) {
+	if tx == nil {
+		return nil, core.ErrCannotJoin.Withf("there is no transaction to join")
+	}
 	joined := *b
 	var err error
 	if joined.Accounts, err = join(b.Accounts, tx, "accounts"); err != nil {
@@ -78,7 +81,7 @@ type Query struct {
 	Operation string        // what it served: "courses.List"
 	Type      string        // SELECT, INSERT, ...
 	SQL       string        // without any value; set only when Slow
-	Duration  time.Duration // until its answer, rows not yet read
+	Duration  time.Duration // until its answer; of pages, until their rows are read
 	Slow      bool          // it took longer than the threshold
 	Err       error
 }

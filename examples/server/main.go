@@ -36,7 +36,8 @@ const (
 	statusUsage = 2 // the configuration is wrong
 )
 
-// cli is the command line. Every flag is also an environment variable USTAT_….
+// cli is the command line. The flags that a deployment sets are also environment
+// variables USTAT_….
 type cli struct {
 	DB        string `name:"db" default:"ustat.db" env:"USTAT_DB" help:"The main database: a file of SQLite, or the URL of a PostgreSQL database (postgres://…)."`
 	LogFormat string `name:"log-format" default:"text" enum:"text,json" env:"USTAT_LOG_FORMAT" help:"How log lines are written: text or json."`

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/httpapi"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/transfer"
@@ -67,7 +68,7 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 	return nil
 }
 
-// fillDemo imports the demo data into a database that has no user yet.
+// fillDemo imports the demo data into a database that is empty.
 func (p *program) fillDemo(ctx context.Context, backend *storage.Backend) error {
 	empty, err := isEmpty(ctx, backend)
 	if err != nil || !empty {
@@ -89,13 +90,13 @@ func (p *program) fillDemo(ctx context.Context, backend *storage.Backend) error 
 	return nil
 }
 
-// isEmpty reports whether the database has neither a category nor a tag, which
-// every catalogue has.
+// isEmpty reports whether the database has neither a user nor a category.
 func isEmpty(ctx context.Context, backend *storage.Backend) (bool, error) {
 	categories, err := backend.Courses.Categories(ctx, "", 1)
 	if err != nil || len(categories) > 0 {
 		return false, err
 	}
-	tags, err := backend.Courses.Tags(ctx, "", 1)
-	return len(tags) == 0, err
+	// The first id that an identity gives is 1.
+	users, err := backend.Accounts.UsersByID(ctx, []core.UserID{1})
+	return len(users) == 0, err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"io"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -20,7 +22,10 @@ func classify(err error) sqlstore.Class {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
 		if errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err) {
-			return sqlstore.CommitUnset
+			return sqlstore.NotSent
+		}
+		if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return sqlstore.Away
 		}
 		if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 			return sqlstore.Away

@@ -82,7 +82,7 @@ func Open(ctx context.Context, path string, opt *Options) (*storage.Backend, err
 	}
 	busy := fmt.Sprintf("busy_timeout(%d)", options.BusyTimeout.Milliseconds())
 	writer, err := open(path, 1, url.Values{
-		"_txlock": {"immediate"}, "_pragma": {busy, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-16000)"},
+		"_txlock": {"immediate"}, "_pragma": {busy, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-4000)"},
 	})
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func Open(ctx context.Context, path string, opt *Options) (*storage.Backend, err
 		return nil, errors.Join(err, writer.Close())
 	}
 	readers, err := open(path, options.Readers, url.Values{
-		"_pragma": {busy, "query_only(1)", "foreign_keys(1)", "cache_size(-8000)"}, "mode": {"ro"},
+		"_pragma": {busy, "query_only(1)", "foreign_keys(1)", "cache_size(-4000)"}, "mode": {"ro"},
 	})
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
@@ -166,6 +166,7 @@ func newDB(readers, writer *sql.DB, o Options) *sqlstore.DB {
 		Classify:    classify,
 		JoinOrder:   " CROSS JOIN ", // SQLite: the left table leads
 		NoIndex:     "+",
+		TextTime:    true,
 	}, sqlstore.Options{Observer: o.Observer, RetryFor: o.RetryFor, WriterWait: o.WriterWait, OneWriter: true})
 }
 

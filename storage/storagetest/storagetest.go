@@ -8,8 +8,8 @@
 //		storagetest.Run(t, openTemp, storagetest.Limits{})
 //	}
 //
-// Random cases print their seed; USTAT_TEST_SEED runs one again. With USTAT_TEST_SCALE they
-// are small.
+// Random cases print their seed; USTAT_TEST_SEED runs one again. They are small
+// without USTAT_TEST_SCALE.
 package storagetest
 
 import (

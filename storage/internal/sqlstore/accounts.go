@@ -215,6 +215,13 @@ func (t accountsTx) UpdateUser(ctx context.Context, u accounts.User) error {
 		}
 		return accounts.ErrEmailTaken
 	}
+	if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_profiles SET slug = ? WHERE user_id = ? AND slug = (SELECT username_folded FROM ustat_users WHERE id = ?)",
+		core.Fold(u.Username), u.ID, u.ID); err != nil {
+		if t.Tx.db.constraint(err) != "" {
+			return accounts.ErrUsernameTaken
+		}
+		return err
+	}
 	row := newUserRow(u)
 	n, err := t.Tx.exec(ctx, t.Tx.db.bun.NewUpdate().Conn(t.Tx.conn).Model(&row).ExcludeColumn("created_at").WherePK())
 	switch t.Tx.db.constraint(err) { // a concurrent writer was faster

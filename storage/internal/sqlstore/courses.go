@@ -278,8 +278,8 @@ func (r coursesReader) Lessons(ctx context.Context, course courses.CourseID, mod
 	if module != 0 {
 		where, args = where+" AND m.id = ?", append(args, module)
 	}
-	return readAll(ctx, r.session, selectLessons+where+" AND (m.position, l.position) > (?, ?) ORDER BY m.position, l.position LIMIT ?",
-		append(args, after[0], after[1], limit), scanLesson)
+	return readAll(ctx, r.session, selectLessons+where+" AND m.position >= ? AND (m.position, l.position) > (?, ?) ORDER BY m.position, l.position LIMIT ?",
+		append(args, after[0], after[0], after[1], limit), scanLesson)
 }
 
 func (r coursesReader) LessonsOf(ctx context.Context, modules []courses.ModuleID) ([]courses.Lesson, error) {

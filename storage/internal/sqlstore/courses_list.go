@@ -72,17 +72,23 @@ func (r coursesReader) ListCourses(ctx context.Context, q courses.ListQuery) ([]
 // pageQuery returns the SELECT of a page.
 func (r coursesReader) pageQuery(q courses.ListQuery, by order) (string, []any) {
 	s, from := r.filter(q, by)
-	limit := " LIMIT " + strconv.Itoa(q.Limit)
-	if q.Sort == courses.Relevance {
-		return r.relevanceQuery(q, s, from, limit)
+	// The limit stands in the text where the planner looks at it, and only there:
+	// elsewhere it would make a text of every limit.
+	limit, limitArgs := " LIMIT ?", []any{q.Limit}
+	if r.db.dialect.CachedMode != nil {
+		limit, limitArgs = " LIMIT "+strconv.Itoa(q.Limit), nil
 	}
-	key, id := s.keyset(q, by)
+	if q.Sort == courses.Relevance {
+		query, args := r.relevanceQuery(q, s, from, limit)
+		return query, append(args, limitArgs...)
+	}
+	key, id := s.keyset(r.db, q, by)
 	direction := ""
 	if by.down {
 		direction = " DESC"
 	}
 	return "SELECT " + courseColumns + ", 0" + from + joinCategory + " WHERE " + strings.Join(s.where, " AND ") +
-		" ORDER BY " + key + direction + ", " + id + direction + limit, s.args
+		" ORDER BY " + key + direction + ", " + id + direction + limit, append(s.args, limitArgs...)
 }
 
 // relevanceQuery ranks what was found by narrow rows, and reads the wide ones of
@@ -105,7 +111,7 @@ func (r coursesReader) relevanceQuery(q courses.ListQuery, s *statement, from, l
 }
 
 // keyset adds the condition of the page and returns the columns of the order.
-func (s *statement) keyset(q courses.ListQuery, by order) (key, id string) {
+func (s *statement) keyset(d *DB, q courses.ListQuery, by order) (key, id string) {
 	lead := leadTable(q, by)
 	key, id = lead+"."+by.keys[0], lead+".course_id"
 	if lead == "c" {
@@ -116,7 +122,7 @@ func (s *statement) keyset(q courses.ListQuery, by order) (key, id string) {
 	}
 	var value any = q.After.Keys[0]
 	if q.Sort == courses.Newest {
-		value = time.UnixMicro(q.After.Keys[0]).UTC()
+		value = d.timeValue(time.UnixMicro(q.After.Keys[0]).UTC())
 	}
 	than := " > "
 	if by.down {
@@ -172,8 +178,8 @@ func (r coursesReader) filter(q courses.ListQuery, by order) (*statement, string
 		from = " FROM ustat_courses AS c" + join + "ustat_course_stats AS s"
 		s.and("s.course_id = c.id")
 	}
-	// The status and the limit stand in the text: with them PostgreSQL finds one
-	// plan that is good for every page, and keeps it.
+	// The status stands in the text: with it PostgreSQL finds one plan that is good
+	// for every page, and keeps it.
 	s.and(lead + ".status = " + statusText[q.Status])
 
 	same := lead // the table that has category, teacher and language beside the order
@@ -200,8 +206,8 @@ func (r coursesReader) filter(q courses.ListQuery, by order) (*statement, string
 	}
 	if q.Language != "" {
 		s.and(same+".lang = ?", baseLanguage(q.Language))
-		if q.Language != baseLanguage(q.Language) {
-			s.and("(c.language = ? OR substr(c.language, 1, ?) = ?)", q.Language, len(q.Language)+1, q.Language+"-")
+		if tag := strings.ToLower(q.Language); tag != baseLanguage(tag) {
+			s.and("(lower(c.language) = ? OR substr(lower(c.language), 1, ?) = ?)", tag, len(tag)+1, tag+"-")
 		}
 	}
 	if q.Tag != 0 && lead != "t" {

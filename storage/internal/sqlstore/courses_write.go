@@ -92,12 +92,16 @@ func (t coursesTx) EnsureTags(ctx context.Context, tags []courses.Tag) ([]course
 	if err := checkText(len(tags), func(i int) []string { return []string{tags[i].Slug, tags[i].Name} }); err != nil || len(tags) == 0 {
 		return nil, err
 	}
+	conn, err := t.Tx.session.conn(ctx)
+	if err != nil {
+		return nil, err
+	}
 	rows := make([]tagRow, len(tags))
 	slugs := make([]string, len(tags))
 	for i, tag := range tags {
 		rows[i], slugs[i] = tagRow{Slug: tag.Slug, Name: tag.Name}, tag.Slug
 	}
-	q := t.Tx.db.bun.NewInsert().Conn(t.Tx.conn).Model(&rows).On("CONFLICT DO NOTHING").Returning("NULL")
+	q := t.Tx.db.bun.NewInsert().Conn(conn).Model(&rows).On("CONFLICT DO NOTHING").Returning("NULL")
 	if _, err := t.Tx.exec(ctx, q); err != nil {
 		return nil, err
 	}
@@ -204,7 +208,11 @@ func (t coursesTx) InsertCourses(ctx context.Context, list []courses.Course) ([]
 func insertBlocks[R any](ctx context.Context, tx *Tx, rows []R) error {
 	for start := 0; start < len(rows); start += blockRows {
 		block := rows[start:min(start+blockRows, len(rows))]
-		if _, err := tx.exec(ctx, tx.db.bun.NewInsert().Conn(tx.conn).Model(&block)); err != nil {
+		conn, err := tx.session.conn(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, tx.db.bun.NewInsert().Conn(conn).Model(&block)); err != nil {
 			return err
 		}
 	}
@@ -319,7 +327,11 @@ func (t coursesTx) checkSlugs(ctx context.Context, list []courses.Course) error 
 func updateRows[R any](ctx context.Context, tx *Tx, rows []R, missing error, columns ...string) error {
 	for start := 0; start < len(rows); start += blockRows {
 		block := rows[start:min(start+blockRows, len(rows))]
-		n, err := tx.exec(ctx, tx.db.bun.NewUpdate().Conn(tx.conn).Model(&block).Column(columns...).Bulk())
+		conn, err := tx.session.conn(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := tx.exec(ctx, tx.db.bun.NewUpdate().Conn(conn).Model(&block).Column(columns...).Bulk())
 		if err != nil {
 			return err
 		}

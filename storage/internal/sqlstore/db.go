@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io/fs"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,9 @@ type Dialect struct {
 	JoinOrder string
 	// Numbered means that parameters are $1, $2, … instead of ?.
 	Numbered bool
+	// TextTime means that times are text in Bun's form, which the driver of a
+	// host's handle may not write by itself.
+	TextTime bool
 	// Arrays means that the driver takes a slice for = ANY(?).
 	Arrays bool
 	// CachedMode, where it is set, goes before the arguments of a page's query and
@@ -54,13 +58,13 @@ type Class uint8
 
 // The classes of driver errors.
 const (
-	Other       Class = iota
-	Duplicate         // a unique key
-	BadRow            // a check, a foreign key, a value the engine refuses
-	Retry             // a concurrent transaction was in the way: run it again
-	Away              // the database does not answer
-	RolledBack        // COMMIT was answered by a rollback
-	CommitUnset       // before COMMIT was sent: nothing has happened
+	Other      Class = iota
+	Duplicate        // a unique key
+	BadRow           // a check, a foreign key, a value the engine refuses
+	Retry            // a concurrent transaction was in the way: run it again
+	Away             // the database does not answer
+	RolledBack       // COMMIT was answered by a rollback
+	NotSent          // the statement never reached the database: nothing has happened
 )
 
 // DB is one database: a pool to read from, and a way to begin a transaction.
@@ -195,13 +199,21 @@ func (d *DB) translate(ctx context.Context, err error) error {
 		return core.ErrInvalid.Withf("the database refused a value").Because(err)
 	case Retry:
 		return core.ErrRetry.Because(err)
-	case Away:
+	case Away, NotSent:
 		return core.ErrUnavailable.Because(err)
 	}
 	if d.closed.Load() {
 		return core.ErrClosed.Because(err)
 	}
 	return core.ErrInternal.Because(err)
+}
+
+// timeValue returns a time as a query's argument in the form that is stored.
+func (d *DB) timeValue(t time.Time) any {
+	if d.dialect.TextTime {
+		return strings.Trim(string(d.bun.Dialect().AppendTime(nil, t)), "'")
+	}
+	return t
 }
 
 // constraint returns the name of the unique key in an error of translate, or "".

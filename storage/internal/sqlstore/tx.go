@@ -130,7 +130,7 @@ func (tx *Tx) Claim(ctx context.Context, k core.IdempotencyKey) ([]byte, bool, e
 
 // SaveAnswer implements core.Tx.
 func (tx *Tx) SaveAnswer(ctx context.Context, k core.IdempotencyKey, answer []byte) error {
-	n, err := tx.rawExec(ctx, "UPDATE ustat_idempotency SET answer = ? WHERE scope = ? AND key = ?", answer, k.Scope, k.Key)
+	n, err := tx.rawExec(ctx, "UPDATE ustat_idempotency SET answer = ? WHERE scope = ? AND key = ? AND answer IS NULL", answer, k.Scope, k.Key)
 	if err == nil && n == 0 {
 		return core.ErrFailedPrecondition.Withf("the idempotency key was not claimed in this transaction")
 	}

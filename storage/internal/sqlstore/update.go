@@ -84,11 +84,10 @@ func (d *DB) commit(ctx context.Context, tx *sql.Tx, cancel context.CancelFunc) 
 	}
 	switch d.dialect.Classify(err) {
 	case Retry:
-		_ = tx.Rollback()
 		return core.ErrRetry.Because(err)
 	case RolledBack, BadRow, Duplicate:
 		return core.ErrConflict.Withf("the transaction was rolled back").Because(err)
-	case CommitUnset:
+	case NotSent:
 		return core.ErrUnavailable.Because(err)
 	}
 	return core.ErrOutcomeUnknown.Because(err)
