@@ -103,6 +103,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"no courses":  func() (*storage.Backend, *ustat.Config) { b := *backend; b.Courses = nil; return &b, nil },
 		"no keys":     func() (*storage.Backend, *ustat.Config) { b := *backend; b.Keys = nil; return &b, nil },
 		"a short key": func() (*storage.Backend, *ustat.Config) { return backend, &ustat.Config{CursorKey: []byte("secret")} },
+		"a weak key":  func() (*storage.Backend, *ustat.Config) { return backend, &ustat.Config{CursorKey: make([]byte, 32)} },
 	} {
 		b, c := make()
 		_, err := ustat.New(b, c)

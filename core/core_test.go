@@ -55,7 +55,7 @@ func TestMoneyIsExact(t *testing.T) {
 
 func cursors(t testing.TB) *core.Cursors {
 	c := new(core.Cursors)
-	require.NoError(t, c.SetKey([]byte(strings.Repeat("k", core.CursorKeySize))))
+	require.NoError(t, c.SetKey([]byte(strings.Repeat("key ", core.CursorKeySize/4))))
 	return c
 }
 

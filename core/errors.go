@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Kind says what a caller can do about an error. The list only grows.
@@ -54,6 +55,7 @@ type Error struct {
 	Code       string // stable, for machines: "courses.not_found"
 	Message    string // English, for people; it holds no secret and no SQL
 	Violations []Violation
+	RetryAfter time.Duration // when trying again makes sense; zero is unknown
 	cause      error
 }
 
@@ -88,6 +90,9 @@ var (
 	ErrClosed = &Error{Kind: KindUnavailable, Code: "core.closed", Message: "the storage is closed"}
 	// ErrKeyReused is returned when an idempotency key comes back with another request.
 	ErrKeyReused = &Error{Kind: KindConflict, Code: "core.idempotency_key_reused", Message: "this idempotency key was used with another request"}
+	// ErrVersion is returned by an update that asks for a version which is no longer
+	// the stored one.
+	ErrVersion = &Error{Kind: KindFailedPrecondition, Code: "core.version_mismatch", Message: "it has changed since it was read: read it again"}
 	// ErrCannotJoin is returned when a store cannot take part in a host's transaction.
 	ErrCannotJoin = &Error{Kind: KindFailedPrecondition, Code: "core.cannot_join", Message: "this store cannot join a host's transaction"}
 	// ErrCursor is returned for a cursor that was altered, or that belongs to
@@ -153,6 +158,13 @@ func (e *Error) Withf(format string, args ...any) *Error {
 func (e *Error) With(v ...Violation) *Error {
 	c := *e
 	c.Violations = append(append([]Violation(nil), e.Violations...), v...)
+	return &c
+}
+
+// After returns a copy of e that says when to try again.
+func (e *Error) After(wait time.Duration) *Error {
+	c := *e
+	c.RetryAfter = wait
 	return &c
 }
 

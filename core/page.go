@@ -45,10 +45,10 @@ type Cursors struct{ key atomic.Pointer[[]byte] }
 // CursorKeySize is the least length of a key in bytes.
 const CursorKeySize = 32
 
-// SetKey gives the secret. A key shorter than CursorKeySize is refused.
+// SetKey gives the secret. CheckKey says which ones are refused.
 func (c *Cursors) SetKey(key []byte) error {
-	if len(key) < CursorKeySize {
-		return Invalid("cursor key", "min", strconv.Itoa(CursorKeySize), strconv.Itoa(len(key))+" bytes", "the key is too short")
+	if err := CheckKey("cursor key", key, CursorKeySize); err != nil {
+		return err
 	}
 	key = bytes.Clone(key)
 	c.key.Store(&key)

@@ -1,8 +1,10 @@
 package core
 
 import (
+	"net/url"
 	"reflect"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-playground/validator/v10"
@@ -13,7 +15,8 @@ import (
 //
 // Beside the tags of validator v10 it knows: slug (1 to 120 of a-z, 0-9 and -,
 // starting and ending with a letter or digit), username (3 to 64 of a-z, 0-9, _, .
-// and -), role, and text (valid UTF-8 without NUL).
+// and -), role, text (valid UTF-8 without NUL), line (text without control characters
+// and without space at its ends) and https (an absolute https URL with a host).
 type Validator struct{ v *validator.Validate }
 
 // NewValidator returns a Validator with Ustat's own tags.
@@ -31,6 +34,8 @@ func NewValidator() *Validator {
 		"username": IsUsername,
 		"role":     func(s string) bool { return Role(s).Rank() > 0 },
 		"text":     ValidText,
+		"line":     IsLine,
+		"https":    IsHTTPS,
 	} {
 		// The error is for an empty tag or a nil function, neither of which is here.
 		_ = v.RegisterValidation(tag, func(fl validator.FieldLevel) bool { return ok(fl.Field().String()) })
@@ -64,6 +69,20 @@ func isPlain(s, also string) bool {
 // ValidText reports whether s is valid UTF-8 without NUL bytes, which is what
 // every engine can keep.
 func ValidText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
+// IsLine reports whether s is one line of text: valid UTF-8 without control
+// characters, line breaks among them, and without white space at its ends.
+func IsLine(s string) bool {
+	return utf8.ValidString(s) && strings.TrimSpace(s) == s &&
+		!strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' })
+}
+
+// IsHTTPS reports whether s is an absolute https URL with a host and without a
+// password.
+func IsHTTPS(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && IsLine(s)
+}
 
 // Struct returns nil, or an ErrInvalid with one violation a bad field.
 func (v *Validator) Struct(input any) error {
@@ -100,6 +119,14 @@ func ruleMessage(tag, limit string) string {
 		return "not a username: 3 to 64 of a-z, 0-9, _, . and -"
 	case "text":
 		return "not valid UTF-8, or it has a NUL byte"
+	case "line":
+		return "not one line of text: no control characters, no space at the ends"
+	case "https":
+		return "not a URL that begins with https:// and a host"
+	case "e164":
+		return "not a phone number in the form +77011234567"
+	case "email":
+		return "not an e-mail address"
 	case "iso4217":
 		return "not a currency of ISO 4217"
 	case "bcp47_language_tag":

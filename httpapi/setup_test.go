@@ -41,7 +41,7 @@ func (noAccounts) UsersByID(context.Context, []core.UserID) ([]accounts.User, er
 func transport(t *testing.T, list func(ctx context.Context) error, options *httpapi.Options) http.Handler {
 	t.Helper()
 	backend := &storage.Backend{Accounts: noAccounts{}, Courses: brokenCourses{list: list}}
-	platform, err := ustat.New(backend, &ustat.Config{CursorKey: bytes.Repeat([]byte{7}, core.CursorKeySize)})
+	platform, err := ustat.New(backend, &ustat.Config{CursorKey: bytes.Repeat([]byte("key "), core.CursorKeySize/4)})
 	require.NoError(t, err)
 	require.NoError(t, platform.Start(t.Context()))
 	handler, err := httpapi.New(platform, options)
