@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -28,6 +27,10 @@ const (
 - Times are RFC 3339 in UTC; money is in minor units; ids are opaque strings.
 - Every path works with and without its trailing slash, and every GET as HEAD.
 - A parameter that is not listed, or is given twice or empty, is refused.
+- Bodies are application/json. A field that is not listed, is given twice, in another
+  case or as null, is refused.
+- A read has an ETag, for If-None-Match; where a version can be written, its tag also
+  goes with If-Match, and a write that comes too late is answered with 412.
 - Errors are application/problem+json with a stable code.`
 )
 
@@ -40,9 +43,14 @@ func newHuma(adapter huma.Adapter) huma.API {
 		Info:    &huma.Info{Title: title, Version: "1.0.0", Description: about},
 		Components: &huma.Components{
 			Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+			SecuritySchemes: map[string]*huma.SecurityScheme{"bearer": {
+				Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The access_token of a login",
+			}},
 		},
 		Tags: []*huma.Tag{
 			{Name: "courses", Description: "The catalogue"},
+			{Name: "auth", Description: "Signing in"},
+			{Name: "accounts", Description: "People and what they may do"},
 			{Name: "operations", Description: "For those who run the server"},
 		},
 	}}
@@ -72,7 +80,7 @@ func (a *api) mountDocs() error {
 		return err
 	}
 	a.mux.HandleFunc("GET "+Prefix+"/openapi.json", func(w http.ResponseWriter, r *http.Request) {
-		sendBytes(w, r, "application/json", document)
+		sendStatus(w, r, http.StatusOK, "application/json", document)
 	})
 	// Links are relative, so that the API can be mounted below another path; they
 	// differ by whether the page was asked for with its slash.
@@ -83,7 +91,7 @@ func (a *api) mountDocs() error {
 			page = slash
 		}
 		w.Header().Set("Content-Security-Policy", page.policy)
-		sendBytes(w, r, "text/html; charset=utf-8", page.html)
+		sendStatus(w, r, http.StatusOK, "text/html; charset=utf-8", page.html)
 	})
 	files, err := docsFiles()
 	if err != nil {
@@ -151,12 +159,3 @@ type capture struct {
 func (c *capture) Header() http.Header         { return c.header }
 func (c *capture) Write(b []byte) (int, error) { return c.body.Write(b) }
 func (c *capture) WriteHeader(int)             {}
-
-func sendBytes(w http.ResponseWriter, r *http.Request, contentType string, body []byte) {
-	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	if r.Method != http.MethodHead {
-		// An error here is a client that went away.
-		_, _ = w.Write(body)
-	}
-}

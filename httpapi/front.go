@@ -33,9 +33,6 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), a.options.Timeout)
 	defer cancel()
 	r = r.WithContext(ctx)
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = http.MaxBytesReader(w, r.Body, a.options.MaxBody)
-	}
 	r.URL = withoutSlash(r.URL)
 	if !isClean(r.URL) {
 		// The mux would redirect to the clean path.
@@ -54,8 +51,6 @@ func (a *api) refuse(r *http.Request) *Problem {
 		p := newProblem(http.StatusBadRequest, "bad_path", "the path is not valid UTF-8, or it has a NUL byte")
 		p.Errors = []FieldProblem{{Field: "path", Code: "text"}}
 		return p
-	case r.ContentLength > a.options.MaxBody:
-		return tooLong("body", a.options.MaxBody)
 	}
 	return nil
 }

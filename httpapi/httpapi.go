@@ -15,6 +15,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -32,19 +33,28 @@ const Prefix = "/api/v1"
 // The defaults of Options.
 const (
 	DefaultMaxBody = 64 << 10
+	DefaultMaxText = 1 << 20
 	DefaultTimeout = 30 * time.Second
 )
 
 // Options sets what differs from the defaults. Nil Options are all defaults.
 type Options struct {
 	// Actor tells who makes a request. An error that is no *core.Error is a fault
-	// of the server. Nil means that everybody is anonymous.
+	// of the server. Nil means the Bearer token that a login gave, and nobody where
+	// there is none.
 	Actor func(*http.Request) (core.Actor, error)
 	// Logger gets internal errors with their causes, and panics. Nil means silence.
 	Logger *slog.Logger
+	// Client tells the address that a request comes from; attempts to log in are
+	// limited by it. Nil means PeerAddr. Behind a proxy, read the header that this
+	// very proxy sets, and no other.
+	Client func(*http.Request) netip.Addr
 	// MaxBody is how many bytes the body of a request may have. Zero means
 	// DefaultMaxBody.
 	MaxBody int64
+	// MaxText is the same for operations that take rich text. Zero means
+	// DefaultMaxText.
+	MaxText int64
 	// Timeout is how long one request may take; then it is answered with 503. Zero
 	// means DefaultTimeout.
 	Timeout time.Duration
@@ -61,8 +71,14 @@ func (o *Options) withDefaults() (Options, error) {
 	if out.Timeout < 0 {
 		return out, core.Invalid("Timeout", "min", "0", out.Timeout.String(), "a request takes no negative time")
 	}
+	if out.MaxText < 0 {
+		return out, core.Invalid("MaxText", "min", "0", strconv.FormatInt(out.MaxText, 10), "a body has no negative size")
+	}
 	if out.MaxBody == 0 {
 		out.MaxBody = DefaultMaxBody
+	}
+	if out.MaxText == 0 {
+		out.MaxText = DefaultMaxText
 	}
 	if out.Timeout == 0 {
 		out.Timeout = DefaultTimeout
@@ -70,8 +86,8 @@ func (o *Options) withDefaults() (Options, error) {
 	if out.Logger == nil {
 		out.Logger = slog.New(slog.DiscardHandler)
 	}
-	if out.Actor == nil {
-		out.Actor = func(*http.Request) (core.Actor, error) { return core.Actor{}, nil }
+	if out.Client == nil {
+		out.Client = PeerAddr
 	}
 	return out, nil
 }
@@ -84,6 +100,7 @@ type api struct {
 	huma     huma.API
 	problem  *huma.Schema // of Problem
 	encoders sync.Pool    // of *encoder
+	routes   []route      // in the order of their registration
 }
 
 // New returns the handler of a platform. It does no I/O; the platform may be

@@ -242,13 +242,13 @@ func (p param) document() *huma.Param {
 	switch p.kind {
 	case integer:
 		schema.Type, schema.Format = huma.TypeInteger, "int64"
-		schema.Minimum = bound(p.min)
+		schema.Minimum = number(p.min)
 		if p.max != math.MaxInt64 {
-			schema.Maximum = bound(p.max)
+			schema.Maximum = number(p.max)
 		}
 	case rating:
 		schema.Type = huma.TypeNumber
-		schema.Minimum, schema.Maximum = bound(1), bound(5)
+		schema.Minimum, schema.Maximum = number(1), number(5)
 	case choice:
 		for _, c := range p.choices {
 			schema.Enum = append(schema.Enum, c)
@@ -257,7 +257,7 @@ func (p param) document() *huma.Param {
 	return &huma.Param{Name: p.name, In: "query", Description: p.doc, Required: p.required, Schema: schema}
 }
 
-func bound(n int64) *float64 {
+func number(n int64) *float64 {
 	f := float64(n)
 	return &f
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -108,10 +109,17 @@ func problemOf(ctx context.Context, err error) *Problem {
 	switch {
 	case errors.Is(e, core.ErrKeyReused):
 		p = newProblem(http.StatusUnprocessableEntity, e.Code, e.Message)
+	case errors.Is(e, core.ErrVersion):
+		p = newProblem(http.StatusPreconditionFailed, e.Code, e.Message)
+	case errors.Is(e, errBadJSON):
+		p = newProblem(http.StatusBadRequest, e.Code, e.Message)
 	case e.Code == core.ErrCursor.Code:
 		p.Errors = []FieldProblem{{Field: "cursor", Code: e.Code, Detail: e.Message}}
 	case e.Kind == core.KindOutcomeUnknown:
 		p.Instance = "urn:uuid:" + uuid.NewString()
+	}
+	if e.RetryAfter > 0 {
+		p.retryAfter = strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10)
 	}
 	for _, v := range e.Violations {
 		p.Errors = append(p.Errors, FieldProblem{Field: v.Field, Code: v.Code, Limit: v.Limit, Got: v.Got, Detail: v.Message})
@@ -140,9 +148,9 @@ func (a *api) writeProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
 		h.Set("Retry-After", p.retryAfter)
 	}
 	if p.Status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", "Bearer")
+		h.Set("WWW-Authenticate", `Bearer realm="ustat"`)
 	}
-	a.write(w, r, p.Status, problemType, p)
+	a.encode(p, func(body []byte) { sendStatus(w, r, p.Status, problemType, body) })
 }
 
 // methods are those that a path is asked about for Allow.

@@ -19,13 +19,19 @@ import (
 // route describes an operation: how it is routed, what it takes and how it is
 // documented, said once.
 type route struct {
+	method      string // empty is GET
 	path        string // canonical: with the trailing slash
 	id          string
 	tag         string
 	summary     string
 	description string
 	query       []param
+	status      int  // of success; 0 is 200
+	long        bool // the body may have Options.MaxText bytes
+	versioned   bool // it takes If-Match
+	keyed       bool // it takes Idempotency-Key
 	nobody      bool // it is the same for everybody: do not ask who it is
+	signedIn    bool // an anonymous visitor is refused whatever the state
 }
 
 // call is one request of an operation, its parameters checked.
@@ -33,10 +39,24 @@ type call struct {
 	request *http.Request
 	actor   core.Actor
 	args    args
+	version int64 // the version that If-Match asks for; 0 is any
+
+	// What a handler says beside its answer.
+	location string // of what was created or has moved, as an absolute path of the API
+	at       int64  // the version of what is answered, 0 where it has none
 }
 
 // path returns a parameter of the path.
 func (c *call) path(name string) string { return c.request.PathValue(name) }
+
+// id returns an id of the path; a text that is none is missing.
+func (c *call) id(name string, missing error) (int64, error) {
+	n, code, _, _ := param{kind: opaque}.parse(c.path(name))
+	if code != "" {
+		return 0, missing
+	}
+	return n, nil
+}
 
 // page returns the page that is asked for.
 func (c *call) page() core.Page {
@@ -44,53 +64,113 @@ func (c *call) page() core.Page {
 	return core.Page{Limit: int(limit), Cursor: c.args.text("cursor")}
 }
 
-// get registers a GET operation that answers with T. It takes huma's adapter,
-// schemas and document, but neither its parsing of parameters nor its writing of
-// answers: those use reflection for every request and speak of Go's types in their
-// errors. The query is parsed by the table that documents it instead.
+// key returns the Idempotency-Key of the request.
+func (c *call) key() string { return c.request.Header.Get("Idempotency-Key") }
+
+// none is the answer of an operation that has nothing to say, and the input of one
+// that takes no body.
+type none struct{}
+
+// get registers a GET operation that answers with T.
 func get[T any](a *api, rt route, handle func(ctx context.Context, c *call) (T, error)) {
-	var shape T
-	op := a.operation(rt, a.schema(shape))
+	send(a, rt, func(ctx context.Context, c *call, _ none) (T, error) { return handle(ctx, c) })
+}
+
+// send registers an operation that takes a body of type In, unless that is none, and
+// answers with T. It takes huma's adapter, schemas and document, but neither its
+// parsing of input nor its writing of answers: those use reflection for every
+// request and speak of Go's types in their errors. The query is parsed by the table
+// that documents it instead, the body by readBody.
+func send[In, T any](a *api, rt route, handle func(ctx context.Context, c *call, in In) (T, error)) {
+	if rt.method == "" {
+		rt.method = http.MethodGet
+	}
+	if rt.status == 0 {
+		rt.status = http.StatusOK
+	}
+	_, silent := any(*new(T)).(none)
+	if silent {
+		rt.status = http.StatusNoContent
+	}
+	op := a.operation(rt)
+	if !silent {
+		op.Responses[strconv.Itoa(rt.status)].Content = jsonContent("application/json", a.schema(*new(T)))
+	}
+	_, bodiless := any(*new(In)).(none)
+	if !bodiless {
+		op.RequestBody = &huma.RequestBody{Required: true, Content: jsonContent("application/json", a.inputSchema(*new(In)))}
+		a.document4xx(op, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
+	a.routes = append(a.routes, rt)
 	a.huma.OpenAPI().AddOperation(op)
 	a.huma.Adapter().Handle(op, func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)
-		answer, err := perform(a, rt, r, handle)
-		if err != nil {
+		c := &call{request: r}
+		answer, err := perform(a, rt, c, bodiless, handle)
+		switch {
+		case err != nil:
 			a.fail(w, r, err)
-			return
+		case c.location != "" && rt.method == http.MethodGet:
+			moved(w, r, c.location)
+		case silent:
+			w.WriteHeader(rt.status)
+		default:
+			a.answer(w, c, rt.status, answer)
 		}
-		a.write(w, r, http.StatusOK, "application/json", answer)
 	})
 }
 
-func perform[T any](a *api, rt route, r *http.Request, handle func(ctx context.Context, c *call) (T, error)) (T, error) {
-	var none T
-	var actor core.Actor
+func perform[In, T any](a *api, rt route, c *call, bodiless bool, handle func(ctx context.Context, c *call, in In) (T, error)) (answer T, err error) {
+	r := c.request
 	if !rt.nobody {
-		var err error
-		if actor, err = a.options.Actor(r); err != nil {
-			return none, err
+		if c.actor, err = a.actor(r); err != nil {
+			return answer, err
 		}
 	}
-	given, err := parseQuery(r.URL.RawQuery, rt.query)
-	if err != nil {
-		return none, err
+	if rt.signedIn && c.actor.IsAnonymous() {
+		return answer, core.ErrUnauthenticated
 	}
-	return handle(r.Context(), &call{request: r, actor: actor, args: given})
+	if c.args, err = parseQuery(r.URL.RawQuery, rt.query); err != nil {
+		return answer, err
+	}
+	if rt.versioned {
+		if c.version, err = ifVersion(r); err != nil {
+			return answer, err
+		}
+	}
+	var in In
+	switch {
+	case rt.method == http.MethodGet:
+	case bodiless:
+		err = refuseBody(r)
+	case rt.long:
+		err = readBody(r, a.options.MaxText, &in)
+	default:
+		err = readBody(r, a.options.MaxBody, &in)
+	}
+	if err != nil {
+		return answer, err
+	}
+	return handle(r.Context(), c, in)
 }
 
 // operation documents a route for huma.
-func (a *api) operation(rt route, answer *huma.Schema) *huma.Operation {
+func (a *api) operation(rt route) *huma.Operation {
 	op := &huma.Operation{
-		Method: http.MethodGet, Path: rt.path, OperationID: rt.id, Tags: []string{rt.tag},
+		Method: rt.method, Path: rt.path, OperationID: rt.id, Tags: []string{rt.tag},
 		Summary: rt.summary, Description: rt.description,
-		Responses: map[string]*huma.Response{"200": {
-			Description: "OK", Content: map[string]*huma.MediaType{"application/json": {Schema: answer}},
-		}},
+		Responses: map[string]*huma.Response{strconv.Itoa(rt.status): {Description: http.StatusText(rt.status)}},
 	}
 	failures := []int{http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable}
 	if !rt.nobody {
 		failures = append(failures, http.StatusUnauthorized)
+		op.Security = []map[string][]string{{"bearer": {}}}
+		if !rt.signedIn {
+			op.Security = append(op.Security, map[string][]string{}) // or nobody
+		}
+	}
+	if rt.method != http.MethodGet && !rt.nobody {
+		failures = append(failures, http.StatusForbidden, http.StatusConflict)
 	}
 	for _, segment := range strings.Split(rt.path, "/") {
 		name, ok := strings.CutPrefix(segment, "{")
@@ -105,18 +185,34 @@ func (a *api) operation(rt route, answer *huma.Schema) *huma.Operation {
 	for _, p := range append(slices.Clone(rt.query), langParam()) {
 		op.Parameters = append(op.Parameters, p.document())
 	}
-	for _, status := range failures {
-		op.Responses[strconv.Itoa(status)] = &huma.Response{
-			Description: http.StatusText(status),
-			Content:     map[string]*huma.MediaType{problemType: {Schema: a.problem}},
-		}
+	header := func(name, doc string) {
+		op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: "header", Description: doc, Schema: &huma.Schema{Type: huma.TypeString}})
 	}
+	if rt.versioned {
+		header("If-Match", "The entity tag that a read gave: if it has changed since then, nothing is done")
+		failures = append(failures, http.StatusPreconditionFailed)
+	}
+	if rt.keyed {
+		header("Idempotency-Key", "At most 255 bytes of the caller's: the same request with the same key is done once, and answered alike")
+	}
+	a.document4xx(op, failures...)
 	return op
 }
 
+func (a *api) document4xx(op *huma.Operation, failures ...int) {
+	for _, status := range failures {
+		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: jsonContent(problemType, a.problem)}
+	}
+}
+
+func jsonContent(kind string, schema *huma.Schema) map[string]*huma.MediaType {
+	return map[string]*huma.MediaType{kind: {Schema: schema}}
+}
+
 // schema returns the reference to the schema of v's type.
-func (a *api) schema(v any) *huma.Schema {
-	t := reflect.TypeOf(v)
+func (a *api) schema(v any) *huma.Schema { return a.schemaOf(reflect.TypeOf(v)) }
+
+func (a *api) schemaOf(t reflect.Type) *huma.Schema {
 	return a.huma.OpenAPI().Components.Schemas.Schema(t, true, t.Name())
 }
 
@@ -148,8 +244,8 @@ func newEncoder() *encoder {
 	return e
 }
 
-// write encodes an answer once and sends it whole.
-func (a *api) write(w http.ResponseWriter, r *http.Request, status int, contentType string, answer any) {
+// encode writes an answer to a buffer and hands its bytes to send.
+func (a *api) encode(answer any, send func(body []byte)) {
 	e := a.encoders.Get().(*encoder)
 	defer func() {
 		if e.buffer.Cap() <= keptBuffer {
@@ -161,12 +257,55 @@ func (a *api) write(w http.ResponseWriter, r *http.Request, status int, contentT
 		// Views are plain structs: this is a programmer's error.
 		panic("httpapi: " + err.Error())
 	}
+	send(e.buffer.Bytes())
+}
+
+// answer encodes an answer once and sends it whole, with its entity tag, or sends
+// that the client has it already.
+func (a *api) answer(w http.ResponseWriter, c *call, status int, answer any) {
+	a.encode(answer, func(body []byte) {
+		tag := entityTag(c.at, body)
+		w.Header().Set("ETag", tag)
+		if c.location != "" {
+			w.Header().Set("Location", absolute(c.request, c.location))
+		}
+		if read := c.request.Method == http.MethodGet || c.request.Method == http.MethodHead; read && noneMatch(c.request, tag) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		sendStatus(w, c.request, status, "application/json", body)
+	})
+}
+
+// sendStatus sends a body whole.
+func sendStatus(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(e.buffer.Len()))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		// An error here is a client that went away.
-		_, _ = w.Write(e.buffer.Bytes())
+		_, _ = w.Write(body)
 	}
+}
+
+// moved sends a reader to where something is now.
+func moved(w http.ResponseWriter, r *http.Request, path string) {
+	target := absolute(r, path)
+	if r.URL.RawQuery != "" {
+		target += "?" + r.URL.RawQuery
+	}
+	w.Header().Set("Location", target)
+	w.WriteHeader(http.StatusMovedPermanently)
+}
+
+// absolute returns a path of the API as the client sees it: below whatever prefix
+// the handler is mounted under.
+func absolute(r *http.Request, path string) string {
+	asked, _, _ := strings.Cut(r.RequestURI, "?")
+	prefix, ok := strings.CutSuffix(strings.TrimSuffix(asked, "/"), strings.TrimSuffix(r.URL.EscapedPath(), "/"))
+	if !ok {
+		prefix = ""
+	}
+	return prefix + path
 }

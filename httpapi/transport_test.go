@@ -104,7 +104,7 @@ func TestHealthDoesNotDependOnThePlatform(t *testing.T) {
 	assert.Equal(t, http.StatusOK, send(h, "GET", "/readyz").Code)
 	w := send(h, "GET", "/api/v1/courses/")
 	refused(t, w, http.StatusUnauthorized, "unauthenticated")
-	assert.Equal(t, "Bearer", w.Header().Get("WWW-Authenticate"))
+	assert.Equal(t, `Bearer realm="ustat"`, w.Header().Get("WWW-Authenticate"))
 }
 
 func TestUnfitRequestsAreRefused(t *testing.T) {
