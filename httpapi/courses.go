@@ -85,6 +85,7 @@ func (a *api) mountCourses() {
 	}, a.listTags)
 	get(a, route{
 		path: Prefix + "/courses/{slug}/", id: "courses-get", tag: tag, summary: "One course",
+		description: "A slug that the course had before it was renamed is answered with 301.",
 	}, a.course)
 	get(a, route{
 		path: Prefix + "/courses/{slug}/modules/", id: "modules-list", tag: tag, summary: "List the modules of a course",
@@ -117,10 +118,10 @@ func (a *api) topCourses(ctx context.Context, c *call) (list[course], error) {
 
 func (a *api) course(ctx context.Context, c *call) (course, error) {
 	found, err := a.platform.Courses.Course(ctx, c.actor, c.path("slug"))
-	if err != nil {
-		return course{}, err
+	if err == nil && found.Slug != c.path("slug") { // it was renamed
+		c.location = coursesPath + found.Slug + "/"
 	}
-	return courseOf(found), nil
+	return c.course(found, err)
 }
 
 func (a *api) listCategories(ctx context.Context, c *call) (list[category], error) {
@@ -129,11 +130,7 @@ func (a *api) listCategories(ctx context.Context, c *call) (list[category], erro
 }
 
 func (a *api) category(ctx context.Context, c *call) (category, error) {
-	found, err := a.platform.Courses.Category(ctx, c.path("slug"))
-	if err != nil {
-		return category{}, err
-	}
-	return categoryOf(found), nil
+	return c.category(a.platform.Courses.Category(ctx, c.path("slug")))
 }
 
 func (a *api) listTags(ctx context.Context, c *call) (list[courseTag], error) {

@@ -136,7 +136,9 @@ func newAPI(p *ustat.Platform, options Options) *api {
 	a.encoders.New = func() any { return newEncoder() }
 	a.huma = newHuma(humago.NewAdapter(a.mux, ""))
 	a.problem = a.schema(Problem{})
+	a.mountAccounts()
 	a.mountCourses()
+	a.mountAuthoring()
 	a.mountHealth()
 	a.mux.HandleFunc("/", a.unrouted)
 	return a

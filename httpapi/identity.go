@@ -59,5 +59,5 @@ func (a *api) actor(r *http.Request) (core.Actor, error) {
 	if err != nil || token == "" {
 		return core.Actor{}, err
 	}
-	return core.Actor{}, core.ErrUnauthenticated // until Authenticate is there
+	return a.platform.Accounts.Authenticate(r.Context(), token)
 }

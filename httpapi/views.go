@@ -73,6 +73,7 @@ type course struct {
 	CreatedAt     time.Time     `json:"created_at"`
 	UpdatedAt     time.Time     `json:"updated_at"`
 	PublishedAt   *time.Time    `json:"published_at" doc:"null when it never was"`
+	Rejection     *string       `json:"rejection_reason" doc:"Why a review sent it back; null otherwise, and once it is submitted again"`
 }
 
 func courseOf(c courses.Course) course {
@@ -93,9 +94,9 @@ func courseOf(c courses.Course) course {
 	if average, rated := c.Stats.AverageRating(); rated {
 		out.AverageRating = &average
 	}
-	if !c.PublishedAt.IsZero() {
-		at := c.PublishedAt.UTC()
-		out.PublishedAt = &at
+	out.PublishedAt = timeOrNull(c.PublishedAt)
+	if c.Rejection != "" {
+		out.Rejection = &c.Rejection
 	}
 	return out
 }
