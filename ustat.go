@@ -9,14 +9,18 @@
 package ustat
 
 import (
+	"cmp"
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"database/sql"
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/accounts/password"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/storage"
@@ -31,6 +35,27 @@ type Config struct {
 	// every process of a platform. Nil means one is made at the first Start and
 	// kept in the main database.
 	CursorKey []byte
+	// TokenKeys are Ed25519 keys of access tokens, at most accounts.MaxTokenKeys: the
+	// first signs, all verify, so that keys can be rotated. Nil means one is made at
+	// the first Start and kept in the main database.
+	TokenKeys []ed25519.PrivateKey
+	// RefreshKey derives refresh tokens from each other: at least 32 secret bytes.
+	// Nil means one is made at the first Start and kept in the main database.
+	RefreshKey []byte
+	// Issuer and Audience are written into access tokens and required in them. Empty
+	// means "ustat".
+	Issuer, Audience string
+	// AccessTTL is how long an access token is good for, 1 s to 24 h. Zero means 15
+	// minutes.
+	AccessTTL time.Duration
+	// RefreshTTL is how long a refresh token is good for, AccessTTL to 366 days. Zero
+	// means 30 days.
+	RefreshTTL time.Duration
+	// Limiter counts attempts to sign in. Nil means one in this process's memory;
+	// where a platform has many processes, give them one that they share.
+	Limiter core.Limiter
+	// Hasher hashes passwords. Nil means argon2id (see accounts/password).
+	Hasher accounts.Hasher
 	// ManualMigrations makes Start refuse a schema that is behind instead of
 	// migrating it.
 	ManualMigrations bool
@@ -50,6 +75,7 @@ type Platform struct {
 	config   Config
 	validate *core.Validator
 	cursors  *core.Cursors
+	tokens   *accounts.Keyring
 
 	mu      sync.Mutex // of Start and Stop
 	started atomic.Bool
@@ -59,15 +85,12 @@ type Platform struct {
 // New assembles a platform over a backend. It checks everything, and does no I/O
 // and starts nothing. The backend stays the caller's until Stop closes it.
 func New(backend *storage.Backend, config *Config) (*Platform, error) {
-	p := &Platform{backend: backend, validate: core.NewValidator(), cursors: new(core.Cursors)}
+	p := &Platform{backend: backend, validate: core.NewValidator(), cursors: new(core.Cursors), tokens: new(accounts.Keyring)}
 	if config != nil {
 		p.config = *config
 	}
-	if p.config.Clock == nil {
-		p.config.Clock = core.SystemClock{}
-	}
-	if p.config.Logger == nil {
-		p.config.Logger = slog.New(slog.DiscardHandler)
+	if err := p.config.setDefaults(); err != nil {
+		return nil, err
 	}
 	switch {
 	case backend == nil:
@@ -76,20 +99,102 @@ func New(backend *storage.Backend, config *Config) (*Platform, error) {
 		return nil, core.Invalid("backend.Accounts", "required", "", "", "a store is needed")
 	case backend.Courses == nil:
 		return nil, core.Invalid("backend.Courses", "required", "", "", "a store is needed")
-	case backend.Keys == nil && p.config.CursorKey == nil:
-		return nil, core.Invalid("backend.Keys", "required", "", "", "a place for keys, or Config.CursorKey, is needed")
+	case backend.Keys == nil && (p.config.CursorKey == nil || p.config.TokenKeys == nil || p.config.RefreshKey == nil):
+		return nil, core.Invalid("backend.Keys", "required", "", "", "a place for keys, or CursorKey, TokenKeys and RefreshKey, is needed")
 	}
-	if p.config.CursorKey != nil {
-		if err := p.cursors.SetKey(p.config.CursorKey); err != nil {
-			return nil, err
-		}
+	if err := p.setKeys(); err != nil {
+		return nil, err
 	}
 	p.assemble()
 	return p, nil
 }
 
+// setDefaults fills in what is not set and checks what is.
+func (c *Config) setDefaults() (err error) {
+	c.Clock = cmp.Or[core.Clock](c.Clock, core.SystemClock{})
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	c.Issuer, c.Audience = cmp.Or(c.Issuer, "ustat"), cmp.Or(c.Audience, "ustat")
+	c.AccessTTL, c.RefreshTTL = cmp.Or(c.AccessTTL, 15*time.Minute), cmp.Or(c.RefreshTTL, 30*24*time.Hour)
+	if c.Limiter == nil {
+		c.Limiter = core.NewMemoryLimiter(c.Clock)
+	}
+	if c.AccessTTL < time.Second || c.AccessTTL > 24*time.Hour {
+		return core.Invalid("AccessTTL", "range", "1s-24h", c.AccessTTL.String(), "1 second to 24 hours are expected")
+	}
+	if c.RefreshTTL < c.AccessTTL || c.RefreshTTL > 366*24*time.Hour {
+		return core.Invalid("RefreshTTL", "range", "AccessTTL-366d", c.RefreshTTL.String(), "AccessTTL to 366 days are expected")
+	}
+	if c.Hasher == nil {
+		c.Hasher, err = password.New(password.Options{})
+	}
+	return err
+}
+
+// setKeys gives the services the keys that are configured.
+func (p *Platform) setKeys() error {
+	c := p.config
+	if c.CursorKey != nil {
+		if err := p.cursors.SetKey(c.CursorKey); err != nil {
+			return err
+		}
+	}
+	if c.TokenKeys != nil {
+		if err := p.tokens.SetTokenKeys(c.TokenKeys); err != nil {
+			return err
+		}
+	}
+	if c.RefreshKey != nil {
+		return p.tokens.SetRefreshKey(c.RefreshKey)
+	}
+	return nil
+}
+
+// makeKeys makes the keys that are not configured, once, and keeps them in the
+// main database.
+func (p *Platform) makeKeys(ctx context.Context) error {
+	for _, k := range []struct {
+		name  string
+		given bool
+		set   func(secret []byte) error
+	}{
+		{"cursors", p.config.CursorKey != nil, p.cursors.SetKey},
+		{"tokens", p.config.TokenKeys != nil, p.setTokenSeed},
+		{"refresh", p.config.RefreshKey != nil, p.tokens.SetRefreshKey},
+	} {
+		if k.given {
+			continue
+		}
+		secret, err := p.backend.Keys.Key(ctx, k.name, freshKey)
+		if err == nil {
+			err = k.set(secret)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Platform) setTokenSeed(seed []byte) error {
+	if len(seed) != ed25519.SeedSize {
+		return core.ErrInternal.Withf("the stored key of tokens has %d bytes", len(seed))
+	}
+	return p.tokens.SetTokenKeys([]ed25519.PrivateKey{ed25519.NewKeyFromSeed(seed)})
+}
+
+// freshKey returns 32 random bytes, which every key is made of.
+func freshKey() []byte {
+	key := make([]byte, 32)
+	rand.Read(key)
+	return key
+}
+
 func (p *Platform) assemble() {
-	p.Accounts = accounts.NewService(p.backend.Accounts, p.validate, p.config.Clock)
+	c := p.config
+	p.Accounts = accounts.NewService(accounts.Config{
+		Store: p.backend.Accounts, Validate: p.validate, Clock: c.Clock, Cursors: p.cursors, Limiter: c.Limiter, Hasher: c.Hasher,
+		Keys: p.tokens, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
+	})
 	p.Courses = courses.NewService(p.backend.Courses, p.Accounts, p.cursors)
 }
 
@@ -106,18 +211,8 @@ func (p *Platform) Start(ctx context.Context) error {
 	if err := p.prepareSchema(ctx); err != nil {
 		return err
 	}
-	if p.config.CursorKey == nil {
-		key, err := p.backend.Keys.Key(ctx, "cursors", func() []byte {
-			key := make([]byte, core.CursorKeySize)
-			rand.Read(key)
-			return key
-		})
-		if err != nil {
-			return err
-		}
-		if err := p.cursors.SetKey(key); err != nil {
-			return err
-		}
+	if err := p.makeKeys(ctx); err != nil {
+		return err
 	}
 	p.started.Store(true)
 	return nil
@@ -179,7 +274,7 @@ func (p *Platform) In(tx *sql.Tx) (*Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &Platform{backend: joined, config: p.config, validate: p.validate, cursors: p.cursors}
+	in := &Platform{backend: joined, config: p.config, validate: p.validate, cursors: p.cursors, tokens: p.tokens}
 	in.started.Store(true)
 	in.assemble()
 	return in, nil

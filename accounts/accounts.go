@@ -1,29 +1,36 @@
-// Package accounts keeps the people of a platform: users, their roles and their
-// public profiles.
+// Package accounts keeps the people of a platform: users and their roles, how they
+// sign in, their public profiles, and which teachers a producer works for.
 //
-// [Service] holds the rules, [Store] is what it needs of a storage. So far it is
-// as deep as a catalogue needs: teachers exist, have names and are found.
+// [Service] holds the rules, [Store] is what it needs of a storage. Passwords are
+// hashed by a [Hasher] (package accounts/password has the usual one), and access
+// tokens are signed by a [Keyring].
 package accounts
 
 import (
-	"context"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/ustat/ustat/core"
 )
 
 // User is a person with an account.
 type User struct {
-	ID           core.UserID
-	Username     string // unique without case; users are addressed by it
-	Email        string // unique without case
-	Role         core.Role
-	FullName     string
-	Bio          string
-	PasswordHash string // PHC string, or Django's pbkdf2_sha256$...; empty means no password
-	Active       bool
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
+	ID            core.UserID
+	Username      string // unique without case; users are addressed by it
+	Email         string // unique without case
+	EmailVerified bool   // the person has proved that the address is theirs
+	Phone         string // E.164, such as +77011234567, or empty
+	Role          core.Role
+	FullName      string
+	Bio           string
+	PasswordHash  string    // PHC string, or Django's pbkdf2_sha256$...; empty means no password
+	Active        bool      // may sign in and is seen
+	LastLogin     time.Time // zero means never
+	AuthVersion   int64     // from 1; access tokens of an older one are refused
+	Version       int64     // from 1; one more with every update
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
 }
 
 // Name returns the full name, or the username where there is none.
@@ -34,10 +41,52 @@ func (u User) Name() string {
 	return u.Username
 }
 
-// Profile is the public page of a user.
+// Link is an address on somebody's public page.
+type Link struct {
+	Name string `json:"name" validate:"required,max=50,line"`
+	URL  string `json:"url" validate:"required,max=500,https"`
+}
+
+// Specialization is a field that people work in.
+type Specialization struct {
+	ID   SpecializationID
+	Slug string // unique
+	Name string
+}
+
+// SpecializationID identifies a specialization inside the storage.
+type SpecializationID int64
+
+// Profile is what the public page of a user has beside the user's names.
 type Profile struct {
-	UserID core.UserID
-	Slug   string // unique; the username until it is changed
+	UserID          core.UserID
+	Slug            string           // unique; the username until it is changed
+	Links           []Link           // in the order given
+	Specializations []Specialization // by slug
+	Rating          int              // hundredths of a star, 1 to 500; 0 is none
+	Version         int64            // from 1; one more with every update
+}
+
+// Session is one sign-in: the life of one chain of refresh tokens.
+type Session struct {
+	ID        uuid.UUID
+	UserID    core.UserID
+	Network   string // where it began, as Client.Network had it
+	CreatedAt time.Time
+	RevokedAt time.Time // zero while it is alive
+}
+
+// TokenHash is the SHA-256 of a refresh token. The token itself is never stored.
+type TokenHash [32]byte
+
+// RefreshToken is one link of a session's chain. At most one token of a session is
+// unused, the last.
+type RefreshToken struct {
+	Hash      TokenHash
+	Session   uuid.UUID
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	UsedAt    time.Time // zero until its successor is made
 }
 
 // The errors of this package.
@@ -45,43 +94,31 @@ var (
 	ErrUserNotFound  = &core.Error{Kind: core.KindNotFound, Code: "accounts.user_not_found", Message: "there is no such user"}
 	ErrUsernameTaken = &core.Error{Kind: core.KindConflict, Code: "accounts.username_taken", Message: "the username is taken"}
 	ErrEmailTaken    = &core.Error{Kind: core.KindConflict, Code: "accounts.email_taken", Message: "the e-mail address is taken"}
+	// ErrSlugTaken is returned for the slug of a profile or of a specialization.
+	ErrSlugTaken              = &core.Error{Kind: core.KindConflict, Code: "accounts.slug_taken", Message: "the slug is taken"}
+	ErrSpecializationNotFound = &core.Error{Kind: core.KindNotFound, Code: "accounts.specialization_not_found", Message: "there is no such specialization"}
+	// ErrInUse refuses to delete a specialization that a profile has.
+	ErrInUse = &core.Error{Kind: core.KindFailedPrecondition, Code: "accounts.in_use", Message: "a profile has this specialization"}
+	// ErrBadCredentials is the one answer to a sign-in that fails, whether the user
+	// is unknown or disabled, has no password or another one.
+	ErrBadCredentials = &core.Error{Kind: core.KindUnauthenticated, Code: "accounts.bad_credentials", Message: "the username or the password is wrong"}
+	// ErrBadToken is the one answer to an access or refresh token that is no good.
+	ErrBadToken = &core.Error{Kind: core.KindUnauthenticated, Code: "accounts.bad_token", Message: "the token is not valid, or no longer: sign in again"}
+	// ErrWrongPassword refuses to change a password without the old one.
+	ErrWrongPassword = &core.Error{Kind: core.KindInvalid, Code: "accounts.wrong_password", Message: "the old password is wrong"}
+	// ErrTooManyAttempts comes with RetryAfter.
+	ErrTooManyAttempts = &core.Error{Kind: core.KindRateLimited, Code: "accounts.too_many_attempts", Message: "too many attempts: wait a while"}
+	// ErrPasswordsBusy is returned by a Hasher that has had no slot for a second. It
+	// comes with RetryAfter.
+	ErrPasswordsBusy = &core.Error{Kind: core.KindUnavailable, Code: "accounts.busy", Message: "too many people sign in at once: try again"}
+	// ErrLastAdmin keeps the last active admin.
+	ErrLastAdmin = &core.Error{Kind: core.KindFailedPrecondition, Code: "accounts.last_admin", Message: "this is the last active admin"}
+	// ErrHasCourses keeps a user who has courses from falling below teacher.
+	ErrHasCourses = &core.Error{Kind: core.KindFailedPrecondition, Code: "accounts.has_courses", Message: "the user has courses: give them to another teacher first"}
+	// ErrWrongRole refuses a link of users that are not a producer and a teacher.
+	ErrWrongRole = &core.Error{Kind: core.KindFailedPrecondition, Code: "accounts.wrong_role", Message: "a producer is linked with teachers only"}
+	// ErrTooManyTeachers refuses more teachers of one producer than MaxTeachers.
+	ErrTooManyTeachers = &core.Error{Kind: core.KindFailedPrecondition, Code: "accounts.too_many_teachers", Message: "a producer has at most 1,000 teachers"}
+	// ErrSessionNotFound is a store's; the service answers ErrBadToken.
+	ErrSessionNotFound = &core.Error{Kind: core.KindNotFound, Code: "accounts.session_not_found", Message: "there is no such session"}
 )
-
-// Reader is the reading half of Store. Inside a Tx it sees the transaction.
-type Reader interface {
-	// UserByUsername finds a user without regard to case, or fails with
-	// ErrUserNotFound.
-	UserByUsername(ctx context.Context, username string) (User, error)
-	// UsersByID returns those of the users that exist, in any order, by one
-	// statement. No ids give no users and no statement.
-	UsersByID(ctx context.Context, ids []core.UserID) ([]User, error)
-	// UsersByName returns the users whose username is in usernames or whose
-	// e-mail is in emails, each once, without regard to case, by one statement.
-	UsersByName(ctx context.Context, usernames, emails []string) ([]User, error)
-	// ProfileBySlug returns a profile, or fails with ErrUserNotFound.
-	ProfileBySlug(ctx context.Context, slug string) (Profile, error)
-}
-
-// Tx is one transaction over the users.
-type Tx interface {
-	Reader
-	core.Tx
-	// InsertUsers adds users and an empty profile for each and returns them with
-	// their ids, in the order given. A name that is taken is ErrUsernameTaken or
-	// ErrEmailTaken, adds none of them and leaves the Tx usable.
-	InsertUsers(ctx context.Context, users []User) ([]User, error)
-	// UpdateUser writes every field of the user with u.ID except CreatedAt, or
-	// fails with ErrUserNotFound, ErrUsernameTaken or ErrEmailTaken.
-	UpdateUser(ctx context.Context, u User) error
-}
-
-// Store keeps users and profiles. Implementations are safe for concurrent use,
-// keep times in UTC at microsecond precision, and pass storagetest.Run.
-type Store interface {
-	Reader
-	core.Outbox
-	// Update runs fn in one transaction: nil commits; an error or a panic rolls
-	// back. fn may run again after a serialization failure, so it only reads what
-	// it captured and assigns results whole.
-	Update(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error
-}

@@ -2,80 +2,132 @@ package accounts
 
 import (
 	"context"
-	"strings"
+	"encoding/json"
+	"time"
 
 	"github.com/ustat/ustat/core"
 )
 
 // Service holds the rules of accounts. It is safe for concurrent use.
 type Service struct {
-	store    Store
-	validate *core.Validator
-	clock    core.Clock
+	store                 Store
+	validate              *core.Validator
+	clock                 core.Clock
+	cursors               *core.Cursors
+	limiter               core.Limiter
+	hasher                Hasher
+	keys                  *Keyring
+	teaching              Teaching
+	issuer, audience      string
+	accessTTL, refreshTTL time.Duration
 }
 
-// NewService returns a Service over store.
-func NewService(store Store, validate *core.Validator, clock core.Clock) *Service {
-	return &Service{store, validate, clock}
+// Config is what a Service is made of.
+type Config struct {
+	Store    Store
+	Validate *core.Validator
+	Clock    core.Clock
+	Cursors  *core.Cursors
+	// Limiter counts attempts to sign in.
+	Limiter core.Limiter
+	Hasher  Hasher
+	// Keys sign tokens. Until it has them, whatever needs them is
+	// core.ErrUnavailable.
+	Keys *Keyring
+	// Teaching is asked before a user falls below teacher. Nil means nobody teaches.
+	Teaching Teaching
+	// Issuer and Audience are written into access tokens and required in them.
+	Issuer, Audience string
+	// AccessTTL and RefreshTTL are how long tokens are good for.
+	AccessTTL, RefreshTTL time.Duration
 }
 
-// NewUser is what CreateUser takes.
-type NewUser struct {
-	Username string    `json:"username" validate:"required,username"`
-	Email    string    `json:"email" validate:"required,email,max=254"`
-	Role     core.Role `json:"role" validate:"required,role"`
-	FullName string    `json:"full_name" validate:"max=200,text"`
-	Bio      string    `json:"bio" validate:"max=5000,text"`
+// Teaching knows who has courses.
+type Teaching interface {
+	// HasCourses reports whether a user is the teacher of a course of any status.
+	HasCourses(ctx context.Context, teacher core.UserID) (bool, error)
 }
 
-// Check returns nil, or a core.ErrInvalid naming every bad field.
-func (n NewUser) Check(v *core.Validator) error { return v.Struct(n) }
-
-// UserByUsername returns a user by username. Names are public: everyone may ask.
-// It fails with ErrUserNotFound.
-func (s *Service) UserByUsername(ctx context.Context, username string) (User, error) {
-	return s.store.UserByUsername(core.WithOperation(ctx, "accounts.UserByUsername"), username)
-}
-
-// UsersByID returns those of the users that exist, by one statement.
-func (s *Service) UsersByID(ctx context.Context, ids []core.UserID) ([]User, error) {
-	return s.store.UsersByID(ctx, ids)
-}
-
-// CreateUser adds a user with any role. Only an admin may; the operator's
-// commands act as [System]. It fails with core.ErrForbidden, core.ErrInvalid,
-// ErrUsernameTaken or ErrEmailTaken, and leaves an audit row.
-func (s *Service) CreateUser(ctx context.Context, by core.Actor, in NewUser) (User, error) {
-	ctx = core.WithOperation(ctx, "accounts.CreateUser")
-	if !by.IsAdmin() {
-		return User{}, core.ErrForbidden
+// NewService returns a Service. Every field of c but Teaching is needed; ustat.New
+// gives each its default.
+func NewService(c Config) *Service {
+	return &Service{
+		c.Store, c.Validate, c.Clock, c.Cursors, c.Limiter, c.Hasher, c.Keys, c.Teaching,
+		c.Issuer, c.Audience, c.AccessTTL, c.RefreshTTL,
 	}
-	in.Username = strings.ToLower(strings.TrimSpace(in.Username))
-	in.Email = strings.TrimSpace(in.Email)
-	if err := in.Check(s.validate); err != nil {
-		return User{}, err
-	}
-	now := s.clock.Now()
-	var created User
-	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
-		users, err := tx.InsertUsers(ctx, []User{{
-			Username: in.Username, Email: in.Email, Role: in.Role, FullName: in.FullName, Bio: in.Bio,
-			Active: true, CreatedAt: now, UpdatedAt: now,
-		}})
-		if err != nil {
-			return err
-		}
-		created = users[0]
-		if err := tx.Audit(ctx, core.AuditEntry{Actor: by.UserID, Action: "accounts.user_created", Subject: "user/" + created.Username, At: now}); err != nil {
-			return err
-		}
-		return tx.Emit(ctx, core.NewEvent("accounts.user_created", "user/"+created.Username, by, now, map[string]any{"role": in.Role}))
-	})
-	if err != nil {
-		return User{}, err
-	}
-	return created, nil
+}
+
+// Page is one page of a list.
+type Page[T any] struct {
+	Items []T
+	Next  string // the cursor of the page after this one; empty on the last
 }
 
 // System is the operator at the command line: an admin who is no user.
 var System = core.Actor{UserID: -1, Role: core.Admin}
+
+// note leaves an event of the subject, and where the operation is a privileged one
+// an audit row with the same detail.
+func (s *Service) note(ctx context.Context, tx Tx, by core.Actor, action, subject string, privileged bool, detail any) error {
+	now := s.clock.Now()
+	if privileged {
+		text, err := json.Marshal(detail)
+		if err != nil {
+			return core.ErrInternal.Because(err)
+		}
+		if err := tx.Audit(ctx, core.AuditEntry{Actor: by.UserID, Action: action, Subject: subject, Detail: text, At: now}); err != nil {
+			return err
+		}
+	}
+	return tx.Emit(ctx, core.NewEvent(action, subject, by, now, detail))
+}
+
+func subjectOf(u User) string { return "user/" + u.Username }
+
+// lockUser returns a user who stays as they are until the end of the transaction.
+func lockUser(ctx context.Context, tx Tx, username string) (User, error) {
+	found, err := tx.UsersForUpdate(ctx, username)
+	if err != nil {
+		return User{}, err
+	}
+	if len(found) == 0 {
+		return User{}, ErrUserNotFound
+	}
+	return found[0], nil
+}
+
+// checkVersion compares the version that a caller asks for; zero asks for none.
+func checkVersion(asked, stored int64) error {
+	if asked != 0 && asked != stored {
+		return core.ErrVersion
+	}
+	return nil
+}
+
+// page cuts one row too many off a list and seals the position of the last.
+func page[T any](cursors *core.Cursors, list string, rows []T, limit int, position func(T) string) (Page[T], error) {
+	out := Page[T]{Items: rows}
+	if len(rows) > limit {
+		out.Items = rows[:limit]
+		var err error
+		if out.Next, err = cursors.Seal(list, place{position(rows[limit-1])}); err != nil {
+			return Page[T]{}, err
+		}
+	}
+	return out, nil
+}
+
+// place is where a page of a list by name ended.
+type place struct {
+	After string `json:"a"`
+}
+
+// open returns the size of a page and the name that it begins behind.
+func (s *Service) open(list string, p core.Page) (limit int, after string, err error) {
+	if limit, err = p.Size(); err != nil || p.Cursor == "" {
+		return limit, "", err
+	}
+	var at place
+	err = s.cursors.Open(list, p.Cursor, &at)
+	return limit, at.After, err
+}

@@ -16,7 +16,8 @@ import (
 // Beside the tags of validator v10 it knows: slug (1 to 120 of a-z, 0-9 and -,
 // starting and ending with a letter or digit), username (3 to 64 of a-z, 0-9, _, .
 // and -), role, text (valid UTF-8 without NUL), line (text without control characters
-// and without space at its ends) and https (an absolute https URL with a host).
+// and without space at its ends), https (an absolute https URL with a host), phone
+// (E.164, or empty) and password (8 to 1,024 bytes).
 type Validator struct{ v *validator.Validate }
 
 // NewValidator returns a Validator with Ustat's own tags.
@@ -36,6 +37,8 @@ func NewValidator() *Validator {
 		"text":     ValidText,
 		"line":     IsLine,
 		"https":    IsHTTPS,
+		"phone":    func(s string) bool { return s == "" || IsPhone(s) },
+		"password": func(s string) bool { return len(s) >= MinPassword && len(s) <= MaxPassword },
 	} {
 		// The error is for an empty tag or a nil function, neither of which is here.
 		_ = v.RegisterValidation(tag, func(fl validator.FieldLevel) bool { return ok(fl.Field().String()) })
@@ -84,6 +87,21 @@ func IsHTTPS(s string) bool {
 	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && IsLine(s)
 }
 
+// The bounds of a password in bytes.
+const (
+	MinPassword = 8
+	MaxPassword = 1024
+)
+
+// IsPhone reports whether s is a number of E.164: a plus and 7 to 15 digits, of
+// which the first is not 0.
+func IsPhone(s string) bool {
+	if len(s) < 8 || len(s) > 16 || s[0] != '+' || s[1] == '0' {
+		return false
+	}
+	return strings.Trim(s[1:], "0123456789") == ""
+}
+
 // Struct returns nil, or an ErrInvalid with one violation a bad field.
 func (v *Validator) Struct(input any) error {
 	err := v.v.Struct(input)
@@ -123,7 +141,9 @@ func ruleMessage(tag, limit string) string {
 		return "not one line of text: no control characters, no space at the ends"
 	case "https":
 		return "not a URL that begins with https:// and a host"
-	case "e164":
+	case "password":
+		return "not 8 to 1,024 bytes long"
+	case "phone":
 		return "not a phone number in the form +77011234567"
 	case "email":
 		return "not an e-mail address"

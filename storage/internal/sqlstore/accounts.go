@@ -53,7 +53,29 @@ func scanUser(rows *sql.Rows, u *accounts.User) error {
 }
 
 // accountsReader implements accounts.Reader over a pool or a Tx.
-type accountsReader struct{ session }
+type accountsReader struct {
+	session
+	laterReader
+}
+
+// laterReader and laterTx are what the next commit brings with migration 0002.
+type laterReader interface {
+	accounts.LinkReader
+	accounts.SessionReader
+	Users(ctx context.Context, q accounts.UserQuery) ([]accounts.User, error)
+	ProfileOf(ctx context.Context, user core.UserID) (accounts.Profile, error)
+	Profiles(ctx context.Context, q accounts.ProfileQuery) ([]accounts.Profile, error)
+	Specializations(ctx context.Context, after string, limit int) ([]accounts.Specialization, error)
+	SpecializationsBySlug(ctx context.Context, slugs []string) ([]accounts.Specialization, error)
+}
+
+type laterTx interface {
+	accounts.ProfileTx
+	accounts.LinkTx
+	accounts.SessionTx
+	UsersForUpdate(ctx context.Context, usernames ...string) ([]accounts.User, error)
+	LockAdmins(ctx context.Context) ([]core.UserID, error)
+}
 
 func (r accountsReader) UserByUsername(ctx context.Context, username string) (accounts.User, error) {
 	if !core.ValidText(username) {
@@ -107,21 +129,27 @@ func (r accountsReader) ProfileBySlug(ctx context.Context, slug string) (account
 	if !core.ValidText(slug) {
 		return accounts.Profile{}, accounts.ErrUserNotFound
 	}
-	var p accounts.Profile
-	err := r.rawScan(ctx, &p, "SELECT user_id, slug FROM ustat_profiles WHERE slug = ?", slug)
-	if errors.Is(err, sql.ErrNoRows) {
-		return p, accounts.ErrUserNotFound
+	var row struct {
+		UserID core.UserID
+		Slug   string
 	}
-	return p, err
+	err := r.rawScan(ctx, &row, "SELECT user_id, slug FROM ustat_profiles WHERE slug = ?", slug)
+	if errors.Is(err, sql.ErrNoRows) {
+		return accounts.Profile{}, accounts.ErrUserNotFound
+	}
+	return accounts.Profile{UserID: row.UserID, Slug: row.Slug}, err
 }
 
 // accountsTx implements accounts.Tx.
 type accountsTx struct {
 	*Tx
 	accountsReader
+	laterTx
 }
 
-func newAccountsTx(tx *Tx) accountsTx { return accountsTx{tx, accountsReader{tx.session}} }
+func newAccountsTx(tx *Tx) accountsTx {
+	return accountsTx{Tx: tx, accountsReader: accountsReader{session: tx.session}}
+}
 
 func (t accountsTx) InsertUsers(ctx context.Context, list []accounts.User) ([]accounts.User, error) {
 	if err := checkText(len(list), func(i int) []string {
@@ -245,7 +273,7 @@ type accountsStore struct {
 
 func newAccounts(d *DB) *accountsStore {
 	s := session{db: d}
-	return &accountsStore{accountsReader{s}, outbox{s, "accounts"}, d}
+	return &accountsStore{accountsReader{session: s}, outbox{s, "accounts"}, d}
 }
 
 // Update implements accounts.Store.

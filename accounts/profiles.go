@@ -1,0 +1,203 @@
+package accounts
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/ustat/ustat/core"
+)
+
+// PublicProfile is a profile with what the public page says of its user.
+type PublicProfile struct {
+	Profile
+	Username string
+	Name     string
+	Bio      string
+	Role     core.Role
+}
+
+// ProfileEdit is what UpdateProfile takes. Nil fields are left as they are.
+type ProfileEdit struct {
+	Slug            *string   `json:"slug" validate:"omitempty,slug"`
+	Links           *[]Link   `json:"links" validate:"omitempty,max=10,dive"`
+	Specializations *[]string `json:"specializations" validate:"omitempty,max=20,dive,slug"` // by slug
+	// IfVersion makes the update fail with core.ErrVersion unless it is the stored
+	// one. Zero asks nothing.
+	IfVersion int64 `json:"-"`
+}
+
+// Profile returns the public page of an active user by its slug, or fails with
+// ErrUserNotFound. Everyone may ask. Three statements.
+func (s *Service) Profile(ctx context.Context, slug string) (PublicProfile, error) {
+	ctx = core.WithOperation(ctx, "accounts.Profile")
+	p, err := s.store.ProfileBySlug(ctx, slug)
+	if err != nil {
+		return PublicProfile{}, err
+	}
+	users, err := s.store.UsersByID(ctx, []core.UserID{p.UserID})
+	if err != nil {
+		return PublicProfile{}, err
+	}
+	if len(users) == 0 || !users[0].Active {
+		return PublicProfile{}, ErrUserNotFound
+	}
+	return public(p, users[0]), nil
+}
+
+func public(p Profile, u User) PublicProfile {
+	return PublicProfile{Profile: p, Username: u.Username, Name: u.Name(), Bio: u.Bio, Role: u.Role}
+}
+
+// ProfileOf returns the profile of a user by username, for the user and for admins;
+// it may be of a disabled user. It fails with core.ErrForbidden, and for an admin
+// with ErrUserNotFound. Three statements.
+func (s *Service) ProfileOf(ctx context.Context, by core.Actor, username string) (PublicProfile, error) {
+	ctx = core.WithOperation(ctx, "accounts.ProfileOf")
+	u, err := s.store.UserByUsername(ctx, username)
+	if err := hide(by, u, err, maySeeAll); err != nil {
+		return PublicProfile{}, err
+	}
+	p, err := s.store.ProfileOf(ctx, u.ID)
+	if err != nil {
+		return PublicProfile{}, err
+	}
+	return public(p, u), nil
+}
+
+// Profiles returns a page of the profiles of active teachers, producers and admins
+// by slug, of those with a specialization where one is named. Everyone may ask. It
+// fails with ErrSpecializationNotFound, core.ErrInvalid or core.ErrCursor. Three
+// statements, and one for the specialization.
+func (s *Service) Profiles(ctx context.Context, specialization string, p core.Page) (Page[PublicProfile], error) {
+	ctx = core.WithOperation(ctx, "accounts.Profiles")
+	list := "accounts.profiles/" + specialization
+	limit, after, err := s.open(list, p)
+	if err != nil {
+		return Page[PublicProfile]{}, err
+	}
+	q := ProfileQuery{After: after, Limit: limit + 1}
+	if specialization != "" {
+		found, err := s.store.SpecializationsBySlug(ctx, []string{specialization})
+		if err != nil {
+			return Page[PublicProfile]{}, err
+		}
+		if len(found) == 0 {
+			return Page[PublicProfile]{}, ErrSpecializationNotFound
+		}
+		q.Specialization = found[0].ID
+	}
+	rows, err := s.store.Profiles(ctx, q)
+	if err != nil {
+		return Page[PublicProfile]{}, err
+	}
+	cut, err := page(s.cursors, list, rows, limit, func(p Profile) string { return p.Slug })
+	if err != nil {
+		return Page[PublicProfile]{}, err
+	}
+	return s.withUsers(ctx, cut)
+}
+
+func (s *Service) withUsers(ctx context.Context, profiles Page[Profile]) (Page[PublicProfile], error) {
+	ids := make([]core.UserID, len(profiles.Items))
+	for i, p := range profiles.Items {
+		ids[i] = p.UserID
+	}
+	users, err := s.store.UsersByID(ctx, ids)
+	if err != nil {
+		return Page[PublicProfile]{}, err
+	}
+	byID := make(map[core.UserID]User, len(users))
+	for _, u := range users {
+		byID[u.ID] = u
+	}
+	out := Page[PublicProfile]{Items: make([]PublicProfile, len(profiles.Items)), Next: profiles.Next}
+	for i, p := range profiles.Items {
+		out.Items[i] = public(p, byID[p.UserID])
+	}
+	return out, nil
+}
+
+// UpdateProfile changes a profile by its slug; its user and admins may. It returns
+// the profile as stored, and fails with core.ErrForbidden, core.ErrInvalid,
+// core.ErrVersion, ErrUserNotFound, ErrSlugTaken or ErrSpecializationNotFound.
+func (s *Service) UpdateProfile(ctx context.Context, by core.Actor, slug string, in ProfileEdit) (PublicProfile, error) {
+	ctx = core.WithOperation(ctx, "accounts.UpdateProfile")
+	if by.IsAnonymous() {
+		return PublicProfile{}, refusal(by)
+	}
+	if err := s.validate.Struct(in); err != nil {
+		return PublicProfile{}, err
+	}
+	if in.Slug != nil && reserved[*in.Slug] {
+		return PublicProfile{}, core.Invalid("slug", "reserved", "", *in.Slug, "this slug is reserved")
+	}
+	var updated PublicProfile
+	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		p, err := tx.ProfileForUpdate(ctx, slug)
+		if err != nil {
+			return err
+		}
+		if !mayEdit(by, p.UserID) {
+			return refusal(by)
+		}
+		if err := checkVersion(in.IfVersion, p.Version); err != nil {
+			return err
+		}
+		users, err := tx.UsersByID(ctx, []core.UserID{p.UserID})
+		if err != nil {
+			return err
+		}
+		if len(users) == 0 {
+			return ErrUserNotFound
+		}
+		next, err := in.over(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		if sameProfile(next, p) {
+			updated = public(p, users[0])
+			return nil
+		}
+		if err := tx.UpdateProfile(ctx, next); err != nil {
+			return err
+		}
+		next.Version++
+		updated = public(next, users[0])
+		return s.note(ctx, tx, by, "accounts.profile_updated", subjectOf(users[0]), !isSelf(by, p.UserID), map[string]any{"slug": next.Slug})
+	})
+	if err != nil {
+		return PublicProfile{}, err
+	}
+	return updated, nil
+}
+
+// over returns p with the edit.
+func (in ProfileEdit) over(ctx context.Context, r ProfileReader, p Profile) (Profile, error) {
+	if in.Slug != nil {
+		p.Slug = *in.Slug
+	}
+	if in.Links != nil {
+		p.Links = *in.Links
+	}
+	if in.Specializations == nil {
+		return p, nil
+	}
+	wanted := slices.Clone(*in.Specializations)
+	slices.Sort(wanted)
+	wanted = slices.Compact(wanted)
+	found, err := r.SpecializationsBySlug(ctx, wanted)
+	if err != nil {
+		return p, err
+	}
+	if len(found) < len(wanted) {
+		return p, ErrSpecializationNotFound
+	}
+	slices.SortFunc(found, func(a, b Specialization) int { return strings.Compare(a.Slug, b.Slug) })
+	p.Specializations = found
+	return p, nil
+}
+
+func sameProfile(a, b Profile) bool {
+	return a.Slug == b.Slug && slices.Equal(a.Links, b.Links) && slices.Equal(a.Specializations, b.Specializations)
+}

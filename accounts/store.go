@@ -1,0 +1,183 @@
+package accounts
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ustat/ustat/core"
+)
+
+// UserQuery asks for users. Conditions are joined by and; a zero field is none.
+type UserQuery struct {
+	Role   core.Role
+	Active *bool
+	After  string // the folded username (core.Fold) that the page begins behind
+	Limit  int
+}
+
+// ProfileQuery asks for the profiles that are listed in public: those of active
+// users who are at least teachers.
+type ProfileQuery struct {
+	Specialization SpecializationID // zero is any
+	After          string           // the slug that the page begins behind
+	Limit          int
+}
+
+// Reader is the reading half of Store. Inside a Tx it sees the transaction.
+type Reader interface {
+	UserReader
+	ProfileReader
+	LinkReader
+	SessionReader
+}
+
+// UserReader reads users.
+type UserReader interface {
+	// UserByUsername finds a user without regard to case, or fails with
+	// ErrUserNotFound.
+	UserByUsername(ctx context.Context, username string) (User, error)
+	// UsersByID returns those of the users that exist, in any order, by one
+	// statement. No ids give no users and no statement.
+	UsersByID(ctx context.Context, ids []core.UserID) ([]User, error)
+	// UsersByName returns the users whose username is in usernames or whose
+	// e-mail is in emails, each once, without regard to case, by one statement.
+	UsersByName(ctx context.Context, usernames, emails []string) ([]User, error)
+	// Users returns up to q.Limit users behind q.After by the bytes of their folded
+	// usernames, by one statement.
+	Users(ctx context.Context, q UserQuery) ([]User, error)
+}
+
+// ProfileReader reads profiles, each with its links and specializations.
+type ProfileReader interface {
+	// ProfileBySlug returns a profile, or fails with ErrUserNotFound.
+	ProfileBySlug(ctx context.Context, slug string) (Profile, error)
+	// ProfileOf returns the profile of a user, or fails with ErrUserNotFound.
+	ProfileOf(ctx context.Context, user core.UserID) (Profile, error)
+	// Profiles returns up to q.Limit profiles behind q.After by slug, by at most two
+	// statements.
+	Profiles(ctx context.Context, q ProfileQuery) ([]Profile, error)
+	// Specializations returns up to limit specializations whose slug is greater
+	// than after, by slug.
+	Specializations(ctx context.Context, after string, limit int) ([]Specialization, error)
+	// SpecializationsBySlug returns those of the specializations that exist, in any
+	// order.
+	SpecializationsBySlug(ctx context.Context, slugs []string) ([]Specialization, error)
+}
+
+// LinkReader reads which teachers a producer works for.
+type LinkReader interface {
+	// TeachersOf returns the ids of the teachers linked to a producer, in order, by
+	// one statement.
+	TeachersOf(ctx context.Context, producer core.UserID) ([]core.UserID, error)
+}
+
+// SessionReader reads sessions.
+type SessionReader interface {
+	// SessionUser returns a session, revoked or not, and its user by one statement,
+	// or fails with ErrSessionNotFound.
+	SessionUser(ctx context.Context, id uuid.UUID) (Session, User, error)
+	// KnownNetwork reports whether the user has a session from that network that is
+	// not revoked.
+	KnownNetwork(ctx context.Context, user core.UserID, network string) (bool, error)
+	// RefreshTokenByHash returns a token, used or not, or fails with
+	// ErrSessionNotFound.
+	RefreshTokenByHash(ctx context.Context, hash TokenHash) (RefreshToken, error)
+}
+
+// Tx is one transaction over the accounts. An error that a comment names leaves
+// the Tx usable, except where a concurrent transaction was faster.
+type Tx interface {
+	Reader
+	core.Tx
+	UserTx
+	ProfileTx
+	LinkTx
+	SessionTx
+}
+
+// UserTx writes users.
+type UserTx interface {
+	// InsertUsers adds users, each with Version and AuthVersion 1 and an empty
+	// profile, and returns them with their ids, in the order given. A name that is
+	// taken is ErrUsernameTaken or ErrEmailTaken, adds none of them and leaves the Tx
+	// usable. The slug of the profile is the folded username, with something behind
+	// it where another profile has that.
+	InsertUsers(ctx context.Context, users []User) ([]User, error)
+	// UsersForUpdate returns those of the users that exist, by id, without regard
+	// to case. They stay as they are until the end of the transaction, unless it
+	// changes them; who asks for them meanwhile waits.
+	UsersForUpdate(ctx context.Context, usernames ...string) ([]User, error)
+	// LockAdmins returns the ids of all active admins, in order. Of transactions
+	// that ask, the second waits for the end of the first, so that two demotions
+	// take turns.
+	LockAdmins(ctx context.Context) ([]core.UserID, error)
+	// UpdateUser writes every field of the user with u.ID except CreatedAt and makes
+	// the version one more than u.Version. It fails with ErrUserNotFound,
+	// ErrUsernameTaken or ErrEmailTaken, and with core.ErrVersion where u.Version is
+	// not the stored one.
+	UpdateUser(ctx context.Context, u User) error
+}
+
+// ProfileTx writes profiles and specializations.
+type ProfileTx interface {
+	// ProfileForUpdate returns a profile by slug, or fails with ErrUserNotFound. It
+	// stays as it is until the end of the transaction, unless that changes it.
+	ProfileForUpdate(ctx context.Context, slug string) (Profile, error)
+	// UpdateProfile writes slug, links and specializations (by their ids) of the
+	// profile of p.UserID and makes the version one more than p.Version. It fails
+	// with ErrUserNotFound, ErrSlugTaken or ErrSpecializationNotFound, and with
+	// core.ErrVersion where p.Version is not the stored one.
+	UpdateProfile(ctx context.Context, p Profile) error
+	// InsertSpecialization adds one and returns it with its id. A taken slug is
+	// ErrSlugTaken.
+	InsertSpecialization(ctx context.Context, s Specialization) (Specialization, error)
+	// UpdateSpecialization writes slug and name of the one with s.ID, or fails with
+	// ErrSpecializationNotFound or ErrSlugTaken.
+	UpdateSpecialization(ctx context.Context, s Specialization) error
+	// DeleteSpecialization removes one, or fails with ErrSpecializationNotFound, or
+	// with ErrInUse where a profile has it.
+	DeleteSpecialization(ctx context.Context, id SpecializationID) error
+}
+
+// LinkTx writes which teachers a producer works for.
+type LinkTx interface {
+	// LinkTeacher links a producer with a teacher and reports whether that is new.
+	// Whether they are what their names say is the caller's to know.
+	LinkTeacher(ctx context.Context, producer, teacher core.UserID, at time.Time) (added bool, err error)
+	// UnlinkTeacher removes a link and reports whether there was one.
+	UnlinkTeacher(ctx context.Context, producer, teacher core.UserID) (removed bool, err error)
+	// UnlinkAll removes every link of a user, on either side.
+	UnlinkAll(ctx context.Context, user core.UserID) error
+}
+
+// SessionTx writes sessions.
+type SessionTx interface {
+	// InsertSession adds a session with its first token.
+	InsertSession(ctx context.Context, s Session, first RefreshToken) error
+	// UseRefreshToken marks a token as used at a time and returns it. Ok is false,
+	// and nothing is changed, for a token that is unknown, used or expired by then.
+	// Of concurrent callers one gets it. It is one guarded statement.
+	UseRefreshToken(ctx context.Context, hash TokenHash, at time.Time) (t RefreshToken, ok bool, err error)
+	// InsertRefreshToken adds the successor of a used token and reports whether it
+	// did: to a session that is unknown or revoked nothing is added. A session that
+	// was not revoked stays so until the end of the transaction.
+	InsertRefreshToken(ctx context.Context, t RefreshToken) (added bool, err error)
+	// RevokeSession ends a session: it has no unused token any more. One that is
+	// unknown or revoked is left alone.
+	RevokeSession(ctx context.Context, id uuid.UUID, at time.Time) error
+	// RevokeSessionsOf ends every session of a user, as RevokeSession does.
+	RevokeSessionsOf(ctx context.Context, user core.UserID, at time.Time) error
+}
+
+// Store keeps the accounts. Implementations are safe for concurrent use, keep
+// times in UTC at microsecond precision, and pass storagetest.Run.
+type Store interface {
+	Reader
+	core.Outbox
+	// Update runs fn in one transaction: nil commits; an error or a panic rolls
+	// back. fn may run again after a serialization failure, so it only reads what
+	// it captured and assigns results whole.
+	Update(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error
+}
