@@ -90,7 +90,9 @@ func New(backend *storage.Backend, config *Config) (*Platform, error) {
 
 func (p *Platform) assemble() {
 	p.Accounts = accounts.NewService(p.backend.Accounts, p.validate, p.config.Clock)
-	p.Courses = courses.NewService(p.backend.Courses, p.Accounts, p.cursors)
+	p.Courses = courses.NewService(courses.Config{
+		Store: p.backend.Courses, Users: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: p.config.Clock,
+	})
 }
 
 // Start migrates the schema (see Config.ManualMigrations), makes the secrets that
