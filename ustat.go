@@ -193,9 +193,19 @@ func (p *Platform) assemble() {
 	c := p.config
 	p.Accounts = accounts.NewService(accounts.Config{
 		Store: p.backend.Accounts, Validate: p.validate, Clock: c.Clock, Cursors: p.cursors, Limiter: c.Limiter, Hasher: c.Hasher,
-		Keys: p.tokens, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
+		Keys: p.tokens, Teaching: teaching{p}, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
 	})
-	p.Courses = courses.NewService(p.backend.Courses, p.Accounts, p.cursors)
+	p.Courses = courses.NewService(courses.Config{
+		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
+	})
+}
+
+// teaching answers accounts from courses, which come after them.
+type teaching struct{ p *Platform }
+
+// HasCourses implements accounts.Teaching.
+func (t teaching) HasCourses(ctx context.Context, teacher core.UserID) (bool, error) {
+	return t.p.Courses.HasCourses(ctx, teacher)
 }
 
 // Start migrates the schema (see Config.ManualMigrations), makes the secrets that

@@ -7,10 +7,11 @@ import (
 )
 
 // Money is an amount in minor units (kopecks, cents) of one ISO 4217 currency.
-// The zero Money is nothing in no currency. No float ever holds money.
+// The zero Money is nothing in no currency. No float ever holds money. In an input
+// struct the Validator holds it to 0 to 10^12 of a currency of ISO 4217.
 type Money struct {
-	Minor    int64
-	Currency string // three capital letters
+	Minor    int64  `json:"amount_minor" validate:"min=0,max=1000000000000"`
+	Currency string `json:"currency" validate:"required,iso4217"` // three capital letters
 }
 
 // ErrMoney is the error of sums that overflow or mix currencies.

@@ -77,12 +77,12 @@ func pageOf[T any](cursors *core.Cursors, list string, page core.Page, after any
 // actor may not see is ErrCourseNotFound.
 func (s *Service) Modules(ctx context.Context, by core.Actor, course string, page core.Page) (Page[Module], error) {
 	ctx = core.WithOperation(ctx, "courses.Modules")
-	c, err := s.visibleCourse(ctx, by, course)
+	c, _, err := s.visibleCourse(ctx, by, course)
 	if err != nil {
 		return Page[Module]{}, err
 	}
 	var after int
-	return pageOf(s.cursors, "modules/"+c.Slug, page, &after,
+	return pageOf(s.cursors, fmt.Sprintf("modules/%d", c.ID), page, &after,
 		func(limit int) ([]Module, error) { return s.store.Modules(ctx, c.ID, after, limit) },
 		func(m Module) any { return m.Position })
 }
@@ -96,24 +96,52 @@ const ReasonEnrollment = "enrollment_required"
 // is ErrCourseNotFound.
 func (s *Service) Lessons(ctx context.Context, by core.Actor, course string, module ModuleID, page core.Page) (Page[Lesson], error) {
 	ctx = core.WithOperation(ctx, "courses.Lessons")
-	c, err := s.visibleCourse(ctx, by, course)
+	c, may, err := s.visibleCourse(ctx, by, course)
 	if err != nil {
 		return Page[Lesson]{}, err
 	}
 	var after [2]int
-	lessons, err := pageOf(s.cursors, fmt.Sprintf("lessons/%s/%d", c.Slug, module), page, &after,
+	lessons, err := pageOf(s.cursors, fmt.Sprintf("lessons/%d/%d", c.ID, module), page, &after,
 		func(limit int) ([]Lesson, error) { return s.store.Lessons(ctx, c.ID, module, after, limit) },
 		func(l Lesson) any { return [2]int{l.ModulePosition, l.Position} })
 	if err != nil {
 		return Page[Lesson]{}, err
 	}
-	if mayEdit(by, c.Teacher.ID) {
-		return lessons, nil
-	}
 	for i := range lessons.Items {
-		if l := &lessons.Items[i]; !l.FreePreview {
-			l.Content, l.Locked, l.Reasons = "", true, []string{ReasonEnrollment}
-		}
+		lock(&lessons.Items[i], &c, may)
 	}
 	return lessons, nil
+}
+
+// lock takes the content of a lesson away from those who may not have it.
+func lock(l *Lesson, c *Course, may scope) {
+	if !l.FreePreview && !may.edits(c.Teacher.ID) {
+		l.Content, l.Locked, l.Reasons = "", true, []string{ReasonEnrollment}
+	}
+}
+
+// Module returns a module of a course, or fails with ErrModuleNotFound.
+func (s *Service) Module(ctx context.Context, by core.Actor, course string, id ModuleID) (Module, error) {
+	ctx = core.WithOperation(ctx, "courses.Module")
+	c, _, err := s.visibleCourse(ctx, by, course)
+	if err != nil {
+		return Module{}, err
+	}
+	return s.store.ModuleByID(ctx, c.ID, id)
+}
+
+// Lesson returns a lesson of a course, locked as Lessons has it, or fails with
+// ErrLessonNotFound.
+func (s *Service) Lesson(ctx context.Context, by core.Actor, course string, id LessonID) (Lesson, error) {
+	ctx = core.WithOperation(ctx, "courses.Lesson")
+	c, may, err := s.visibleCourse(ctx, by, course)
+	if err != nil {
+		return Lesson{}, err
+	}
+	l, err := s.store.LessonByID(ctx, c.ID, id)
+	if err != nil {
+		return Lesson{}, err
+	}
+	lock(&l, &c, may)
+	return l, nil
 }

@@ -43,13 +43,15 @@ type Category struct {
 	ParentID    CategoryID // 0 at the top
 	Parent      string     // the parent's slug; empty at the top
 	CourseCount int        // published courses in it and below it
+	Version     int64      // from 1, one more with each change of slug, name or parent
 }
 
 // Tag is a free label.
 type Tag struct {
-	ID   TagID
-	Slug string
-	Name string
+	ID      TagID
+	Slug    string
+	Name    string
+	Version int64 // from 1, one more with each change; 0 in the tags of a Course
 }
 
 // Teacher is the user who teaches a course, as the catalogue shows them.
@@ -64,18 +66,21 @@ type Course struct {
 	ID           CourseID
 	Slug         string
 	Title        string
-	Description  string // sanitized rich text
-	Requirements string
+	Description  string // rich text, sanitized by TextPolicy
+	Requirements string // rich text, sanitized by TextPolicy
+	TextPolicy   int    // richtext.Version of when the rich text was written; 0 is never
 	Language     string // BCP 47; empty when unknown
 	Price        core.Money
 	Status       Status
+	Rejection    string   // why a review sent it back; empty once it is submitted again
 	Teacher      Teacher  // a Store fills the ID alone; the Service fills the rest
 	Category     Category // ID, Slug and Name
 	Tags         []Tag    // by name
 	Stats        Stats
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
-	PublishedAt  time.Time // zero when it never was
+	PublishedAt  time.Time // of the first publication; zero when it never was
+	Version      int64     // from 1, one more with each change of the course itself
 }
 
 // Stats are a course's numbers, kept exact by the writes that change them.
@@ -117,8 +122,10 @@ type Module struct {
 	ID          ModuleID
 	CourseID    CourseID
 	Title       string
-	Description string
-	Position    int // from 1, unique in the course
+	Description string // rich text, sanitized by TextPolicy
+	TextPolicy  int    // see Course
+	Position    int    // from 1, unique in the course; there may be gaps
+	Version     int64  // from 1, one more with each change
 }
 
 // Kind is what a lesson is made of.
@@ -139,11 +146,13 @@ type Lesson struct {
 	ModulePosition int
 	Title          string
 	Kind           Kind
-	Content        string        // sanitized rich text; empty when Locked
+	Content        string        // rich text, sanitized by TextPolicy; empty when Locked
+	TextPolicy     int           // see Course
 	Duration       time.Duration // whole seconds
 	FreePreview    bool
-	Position       int // from 1, unique in the module
-	Locked         bool
+	Position       int      // from 1, unique in the module; there may be gaps
+	Version        int64    // from 1, one more with each change
+	Locked         bool     // for those who may neither edit the course nor take it
 	Reasons        []string // why it is locked, for machines: "enrollment_required"
 }
 
@@ -189,13 +198,13 @@ const (
 	MaxTerms = 16  // distinct words
 )
 
-// The errors of this package.
-var (
-	ErrCourseNotFound   = &core.Error{Kind: core.KindNotFound, Code: "courses.not_found", Message: "there is no such course"}
-	ErrCategoryNotFound = &core.Error{Kind: core.KindNotFound, Code: "courses.category_not_found", Message: "there is no such category"}
-	ErrModuleNotFound   = &core.Error{Kind: core.KindNotFound, Code: "courses.module_not_found", Message: "there is no such module"}
-	ErrLessonNotFound   = &core.Error{Kind: core.KindNotFound, Code: "courses.lesson_not_found", Message: "there is no such lesson"}
-	ErrSlugTaken        = &core.Error{Kind: core.KindConflict, Code: "courses.slug_taken", Message: "the slug is taken"}
-	ErrPositionTaken    = &core.Error{Kind: core.KindConflict, Code: "courses.position_taken", Message: "the position is taken"}
-	ErrNeedCurrency     = core.Invalid("currency", "required", "", "", "the catalogue has prices in several currencies: name one").WithCode("courses.currency_required")
+// The bounds of what authors write.
+const (
+	MaxTags        = 32      // of a course
+	MaxModules     = 500     // of a course
+	MaxLessons     = 500     // of a module
+	MaxCategories  = 10_000  // of the tree
+	MaxRichInput   = 1 << 20 // bytes of a rich text as it is handed in
+	MaxDescription = 100_000 // bytes of a description or of requirements, sanitized
+	MaxContent     = 1 << 20 // bytes of a lesson's content, sanitized
 )

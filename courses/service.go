@@ -2,15 +2,11 @@ package courses
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
+	"errors"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
-	"github.com/ustat/ustat/courses/fulltext"
 )
 
 // Users is what the catalogue asks accounts for: the people on a page.
@@ -19,16 +15,55 @@ type Users interface {
 	UserByUsername(ctx context.Context, username string) (accounts.User, error)
 }
 
-// Service holds the rules of the catalogue. It is safe for concurrent use.
-type Service struct {
-	store   Store
-	users   Users
-	cursors *core.Cursors
+// Producers is what the catalogue asks accounts for: whose courses a producer runs.
+type Producers interface {
+	// TeacherIDs returns the teachers linked to a producer, in any order, by one
+	// statement.
+	TeacherIDs(ctx context.Context, producer core.UserID) ([]core.UserID, error)
 }
 
-// NewService returns a Service over store.
-func NewService(store Store, users Users, cursors *core.Cursors) *Service {
-	return &Service{store, users, cursors}
+// Config is what a Service is made of.
+type Config struct {
+	Store     Store
+	Users     Users
+	Producers Producers // nil means that producers have no teachers
+	Cursors   *core.Cursors
+	Validator *core.Validator // nil means a new one
+	Clock     core.Clock      // nil means the machine's
+}
+
+// Service holds the rules of the catalogue. It is safe for concurrent use.
+//
+// Every method on a course takes its slug, or one that the course had before a
+// rename (which costs one statement more). A course that the actor may not see is
+// ErrCourseNotFound, as if it were not there. On one that they see but may not
+// change, a change is core.ErrForbidden, and core.ErrUnauthenticated when nobody is
+// signed in.
+//
+// A change checks its whole input first and names every bad field in one
+// core.ErrInvalid, then takes the course's lock, so that changes of one course take
+// turns. With an IfVersion other than 0, one that is no longer stored is
+// core.ErrVersion. A change that is refused changes nothing. Each emits an event
+// whose payload is a [Changed]; what an admin or a producer changes leaves a row in
+// the audit log.
+type Service struct {
+	store     Store
+	users     Users
+	producers Producers
+	cursors   *core.Cursors
+	validate  *core.Validator
+	clock     core.Clock
+}
+
+// NewService returns a Service. Store, Users and Cursors are required.
+func NewService(c Config) *Service {
+	if c.Validator == nil {
+		c.Validator = core.NewValidator()
+	}
+	if c.Clock == nil {
+		c.Clock = core.SystemClock{}
+	}
+	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock}
 }
 
 // Page is one page of a list.
@@ -37,122 +72,53 @@ type Page[T any] struct {
 	Next  string // the cursor of the page after this one; empty on the last
 }
 
-// Course returns a course by slug. What the actor may not see is
-// ErrCourseNotFound, as if it were not there. Three statements.
+// Course returns a course. Three statements, one more for a producer.
 func (s *Service) Course(ctx context.Context, by core.Actor, slug string) (Course, error) {
 	ctx = core.WithOperation(ctx, "courses.Course")
-	c, err := s.visibleCourse(ctx, by, slug)
+	c, _, err := s.visibleCourse(ctx, by, slug)
 	if err != nil {
 		return Course{}, err
 	}
-	list := []Course{c}
-	if err := s.nameTeachers(ctx, list); err != nil {
-		return Course{}, err
-	}
-	return list[0], nil
+	return s.withTeacher(ctx, c)
 }
 
-func (s *Service) visibleCourse(ctx context.Context, by core.Actor, slug string) (Course, error) {
+// visibleCourse returns a course that the actor sees and what else they may.
+func (s *Service) visibleCourse(ctx context.Context, by core.Actor, slug string) (Course, scope, error) {
 	if !core.ValidText(slug) {
-		return Course{}, ErrCourseNotFound
+		return Course{}, scope{}, ErrCourseNotFound
 	}
+	may, err := s.scope(ctx, by)
+	if err != nil {
+		return Course{}, scope{}, err
+	}
+	c, err := s.courseBySlug(ctx, slug)
+	if err != nil {
+		return Course{}, scope{}, err
+	}
+	if !may.sees(&c) {
+		return Course{}, scope{}, ErrCourseNotFound
+	}
+	return c, may, nil
+}
+
+// courseBySlug reads a course by its present slug, or else by an old one.
+func (s *Service) courseBySlug(ctx context.Context, slug string) (Course, error) {
 	c, err := s.store.CourseBySlug(ctx, slug)
+	if !errors.Is(err, ErrCourseNotFound) {
+		return c, err
+	}
+	present, err := s.store.CurrentSlug(ctx, slug)
 	if err != nil {
 		return Course{}, err
 	}
-	if !visible(by, c) {
-		return Course{}, ErrCourseNotFound
-	}
-	return c, nil
+	return s.store.CourseBySlug(ctx, present)
 }
 
-// Result is a course of a list.
-type Result struct {
-	Course
-	// Snippet is the part of the description around what was searched for; empty
-	// without a query.
-	Snippet string
-}
-
-// List returns a page of the courses that the actor may see, in the order of
-// sort (zero: Relevance with a query, else Newest). Three statements, and one
-// for each of category, tag, teacher and currency that must be looked up.
-//
-// It fails with core.ErrInvalid naming the field for a filter out of its bounds
-// or one that names nothing, with ErrNeedCurrency, and with core.ErrCursor for a
-// cursor of another list. A query without a word finds nothing.
-func (s *Service) List(ctx context.Context, by core.Actor, filter Filter, sort Sort, page core.Page) (Page[Result], error) {
-	ctx = core.WithOperation(ctx, "courses.List")
-	if sort == "" {
-		sort = Newest
-		if filter.Query != "" {
-			sort = Relevance
-		}
-	}
-	q, list, err := s.plan(ctx, by, filter, sort, page)
-	if err != nil || (filter.Query != "" && len(q.Terms) == 0) || (q.Teachers != nil && len(q.Teachers) == 0) {
-		return Page[Result]{}, err
-	}
-	limit := q.Limit
-	q.Limit++
-	hits, err := s.store.ListCourses(ctx, q)
-	if err != nil {
-		return Page[Result]{}, err
-	}
-	var out Page[Result]
-	if len(hits) > limit {
-		hits = hits[:limit]
-		if out.Next, err = s.cursors.Seal(list, hits[limit-1].Position); err != nil {
-			return Page[Result]{}, err
-		}
-	}
-	found := make([]Course, len(hits))
-	for i, h := range hits {
-		found[i] = h.Course
-	}
-	if err := s.nameTeachers(ctx, found); err != nil {
-		return Page[Result]{}, err
-	}
-	out.Items = make([]Result, len(found))
-	for i, c := range found {
-		out.Items[i].Course = c
-		if len(q.Terms) > 0 {
-			out.Items[i].Snippet = fulltext.Snippet(c.Description, q.Terms, 240)
-		}
-	}
-	return out, nil
-}
-
-// Count returns how many courses List goes through.
-func (s *Service) Count(ctx context.Context, by core.Actor, filter Filter) (int, error) {
-	ctx = core.WithOperation(ctx, "courses.Count")
-	q, _, err := s.plan(ctx, by, filter, Newest, core.Page{})
-	if err != nil || (filter.Query != "" && len(q.Terms) == 0) || (q.Teachers != nil && len(q.Teachers) == 0) {
-		return 0, err
-	}
-	return s.store.CountCourses(ctx, q)
-}
-
-// Top returns up to limit published courses by rating, best first: the Bayesian
-// mean of Stats.RatingRank, unrated ones never. Limit is 1 to core.MaxLimit; zero
-// means core.DefaultLimit.
-func (s *Service) Top(ctx context.Context, limit int) ([]Course, error) {
-	ctx = core.WithOperation(ctx, "courses.Top")
-	limit, err := core.Page{Limit: limit}.Size()
-	if err != nil {
-		return nil, err
-	}
-	hits, err := s.store.ListCourses(ctx, ListQuery{Status: Published, Sort: Rating, Limit: limit})
-	if err != nil {
-		return nil, err
-	}
-	top := make([]Course, 0, len(hits))
-	for _, h := range hits {
-		if h.Course.Stats.ReviewCount > 0 {
-			top = append(top, h.Course)
-		}
-	}
-	return top, s.nameTeachers(ctx, top)
+// withTeacher names the teacher of a course by one statement.
+func (s *Service) withTeacher(ctx context.Context, c Course) (Course, error) {
+	list := []Course{c}
+	err := s.nameTeachers(ctx, list)
+	return list[0], err
 }
 
 // nameTeachers fills the teachers of courses by one statement.
@@ -172,135 +138,6 @@ func (s *Service) nameTeachers(ctx context.Context, list []Course) error {
 			if u.ID == list[i].Teacher.ID {
 				list[i].Teacher.Username, list[i].Teacher.Name = u.Username, u.Name()
 			}
-		}
-	}
-	return nil
-}
-
-// plan checks a filter, resolves its names and opens the cursor. The list it
-// returns is what a cursor is bound to.
-func (s *Service) plan(ctx context.Context, by core.Actor, f Filter, sort Sort, page core.Page) (ListQuery, string, error) {
-	if f.Status == "" {
-		f.Status = Published
-	}
-	q := ListQuery{
-		Status: f.Status, Language: f.Language, Currency: f.Currency,
-		PriceMin: f.PriceMin, PriceMax: f.PriceMax, RatingMin: f.RatingMin, Sort: sort,
-	}
-	var err error
-	if q.Limit, err = page.Size(); err != nil {
-		return q, "", err
-	}
-	if err := f.check(sort); err != nil {
-		return q, "", err
-	}
-	if q.Terms = fulltext.Query(f.Query); len(q.Terms) > MaxTerms {
-		return q, "", core.Invalid("q", "max", strconv.Itoa(MaxTerms)+" words", strconv.Itoa(len(q.Terms))+" words", "the query has too many words")
-	}
-	q.Teachers = visibleTeachers(by, f.Status)
-	if q.Teachers != nil && len(q.Teachers) == 0 {
-		return q, "", nil // nothing is visible, whatever else is asked
-	}
-	if err := s.resolve(ctx, f, &q); err != nil {
-		return q, "", err
-	}
-	bound, err := json.Marshal([]any{"courses", sort, f, q.Currency, q.Teachers})
-	if err != nil {
-		return q, "", core.ErrInternal.Because(err)
-	}
-	if page.Cursor != "" {
-		q.After = new(Position)
-		if err := s.cursors.Open(string(bound), page.Cursor, q.After); err != nil {
-			return q, "", err
-		}
-	}
-	return q, string(bound), nil
-}
-
-func (f Filter) check(sort Sort) error {
-	var bad []core.Violation
-	refuse := func(field, code, limit, got, message string) {
-		bad = append(bad, core.Invalid(field, code, limit, got, message).Violations...)
-	}
-	if !slices.Contains(Sorts[:], sort) {
-		refuse("sort", "oneof", fmt.Sprint(Sorts), string(sort), "there is no such sort")
-	}
-	if sort == Relevance && f.Query == "" {
-		refuse("sort", "needs_query", "", string(sort), "sorting by relevance needs a query")
-	}
-	if !slices.Contains(Statuses[:], f.Status) {
-		refuse("status", "oneof", fmt.Sprint(Statuses), string(f.Status), "there is no such status")
-	}
-	if len(f.Query) > MaxQuery {
-		refuse("q", "max", strconv.Itoa(MaxQuery), strconv.Itoa(len(f.Query))+" bytes", "the query is too long")
-	}
-	if len(f.Currency) != 0 && (len(f.Currency) != 3 || strings.ToUpper(f.Currency) != f.Currency) {
-		refuse("currency", "iso4217", "", f.Currency, "three capital letters are expected")
-	}
-	if f.PriceMin != nil && f.PriceMax != nil && *f.PriceMin > *f.PriceMax {
-		refuse("price_min", "max", strconv.FormatInt(*f.PriceMax, 10), strconv.FormatInt(*f.PriceMin, 10), "the least price is above the greatest")
-	}
-	if f.RatingMin != 0 && (f.RatingMin < 100 || f.RatingMin > 500) {
-		refuse("rating_min", "range", "1-5", strconv.Itoa(f.RatingMin), "a rating is between 1 and 5")
-	}
-	for _, f := range []struct{ field, value string }{
-		{"q", f.Query}, {"category", f.Category}, {"tag", f.Tag}, {"teacher", f.Teacher}, {"language", f.Language}, {"currency", f.Currency},
-	} {
-		if !core.ValidText(f.value) {
-			refuse(f.field, "text", "", f.value, "valid UTF-8 without NUL is expected")
-		} else if f.field != "q" && len(f.value) > 128 {
-			refuse(f.field, "max", "128", f.value, "the value is too long")
-		}
-	}
-	if bad != nil {
-		return core.ErrInvalid.With(bad...)
-	}
-	return nil
-}
-
-func (s *Service) resolve(ctx context.Context, f Filter, q *ListQuery) error {
-	unknown := func(field, got string) error {
-		return core.Invalid(field, "unknown", "", got, "there is no such "+field)
-	}
-	if f.Category != "" {
-		ids, err := s.store.Subtree(ctx, f.Category)
-		if core.KindOf(err) == core.KindNotFound {
-			return unknown("category", f.Category)
-		} else if err != nil {
-			return err
-		}
-		q.Categories = ids
-	}
-	if f.Tag != "" {
-		tags, err := s.store.TagsBySlug(ctx, []string{f.Tag})
-		if err != nil {
-			return err
-		}
-		if len(tags) == 0 {
-			return unknown("tag", f.Tag)
-		}
-		q.Tag = tags[0].ID
-	}
-	if f.Teacher != "" {
-		u, err := s.users.UserByUsername(ctx, f.Teacher)
-		if core.KindOf(err) == core.KindNotFound {
-			return unknown("teacher", f.Teacher)
-		} else if err != nil {
-			return err
-		}
-		q.Teacher = u.ID
-	}
-	byPrice := f.PriceMin != nil || f.PriceMax != nil || q.Sort == PriceUp || q.Sort == PriceDown
-	if byPrice && f.Currency == "" {
-		currencies, err := s.store.Currencies(ctx, f.Status)
-		if err != nil {
-			return err
-		}
-		if len(currencies) > 1 {
-			return ErrNeedCurrency
-		}
-		if len(currencies) == 1 {
-			q.Currency = currencies[0]
 		}
 	}
 	return nil

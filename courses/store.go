@@ -58,12 +58,22 @@ type Reader interface {
 
 // CourseReader reads courses. Each returns them whole but for the teacher's names.
 type CourseReader interface {
-	// CourseBySlug returns a course, or fails with ErrCourseNotFound.
+	// CourseBySlug returns a course by its present slug, or fails with
+	// ErrCourseNotFound.
 	CourseBySlug(ctx context.Context, slug string) (Course, error)
+	// CurrentSlug returns the present slug of the course that had this one before a
+	// rename. One that no course had is ErrCourseNotFound; the present slug of a
+	// course may be either.
+	CurrentSlug(ctx context.Context, old string) (string, error)
+	// TakenSlugs returns those of the slugs that no other course may take: the
+	// present ones and the old ones, each once, in any order.
+	TakenSlugs(ctx context.Context, slugs []string) ([]string, error)
 	// CoursesBySlug returns those of the courses that exist, in any order.
 	CoursesBySlug(ctx context.Context, slugs []string) ([]Course, error)
 	// CourseIDs returns the ids of those of the slugs that exist, by one statement.
 	CourseIDs(ctx context.Context, slugs []string) (map[string]CourseID, error)
+	// HasCourses reports whether a user teaches any course, whatever its status.
+	HasCourses(ctx context.Context, teacher core.UserID) (bool, error)
 	// ListCourses returns up to q.Limit courses after q.After by at most two
 	// statements.
 	ListCourses(ctx context.Context, q ListQuery) ([]Hit, error)
@@ -90,56 +100,147 @@ type TreeReader interface {
 	TagsBySlug(ctx context.Context, slugs []string) ([]Tag, error)
 }
 
-// ContentReader reads what courses are made of.
+// ContentReader reads what courses are made of. A module or lesson is always asked
+// for with its course, and is not found in another.
 type ContentReader interface {
 	// Modules returns up to limit modules of a course with a position greater
 	// than after, by position.
 	Modules(ctx context.Context, course CourseID, after, limit int) ([]Module, error)
 	// ModulesOf returns all modules of the courses, in any order.
 	ModulesOf(ctx context.Context, courses []CourseID) ([]Module, error)
+	// ModuleByID returns a module of the course, or fails with ErrModuleNotFound.
+	ModuleByID(ctx context.Context, course CourseID, id ModuleID) (Module, error)
+	// ModuleIDs returns the ids of all modules of a course, by position.
+	ModuleIDs(ctx context.Context, course CourseID) ([]ModuleID, error)
 	// Lessons returns up to limit lessons of a course, or of one module of it
 	// when module is not 0, by module position and position, after the pair.
 	Lessons(ctx context.Context, course CourseID, module ModuleID, after [2]int, limit int) ([]Lesson, error)
 	// LessonsOf returns all lessons of the modules, in any order.
 	LessonsOf(ctx context.Context, modules []ModuleID) ([]Lesson, error)
+	// LessonByID returns a lesson of the course, or fails with ErrLessonNotFound.
+	LessonByID(ctx context.Context, course CourseID, id LessonID) (Lesson, error)
+	// LessonIDs returns the ids of all lessons of a module of the course, by
+	// position.
+	LessonIDs(ctx context.Context, course CourseID, module ModuleID) ([]LessonID, error)
+	// CountContent counts what a course has, by one statement.
+	CountContent(ctx context.Context, course CourseID) (ContentCount, error)
+}
+
+// ContentCount is how much a course has.
+type ContentCount struct {
+	Modules int
+	Lessons int
+	Filled  int // modules with a lesson
 }
 
 // Tx is one transaction over the catalogue. Lists of rows are written by a number
 // of statements that depends on their size in blocks, never by one a row. A
 // conflict writes none of the list and leaves the Tx usable.
+//
+// The store counts versions: inserted rows have Version 1, and each update of a row
+// adds 1, whatever the Version that it is handed.
+//
+// A getter named ForUpdate also takes a lock that lasts until the transaction ends:
+// another transaction that asks for it waits, and then reads what the first has
+// committed. Where writing transactions take turns anyway, it is a plain read.
+// Locks are taken in this order: a course, then the tree, then a tag.
 type Tx interface {
 	Reader
 	core.Tx
+	CourseWriter
+	TreeWriter
+	ContentWriter
+}
+
+// CourseWriter writes courses.
+type CourseWriter interface {
+	// CourseForUpdate returns a course by its present slug or an old one and locks
+	// it, or fails with ErrCourseNotFound. Whoever changes a course, its modules or
+	// its lessons takes this lock first, so that they take turns.
+	CourseForUpdate(ctx context.Context, slug string) (Course, error)
+	// InsertCourses adds courses with the tags, category and teacher that their
+	// ids name, and returns them with ids, in order. A slug that another course has
+	// or had is ErrSlugTaken.
+	InsertCourses(ctx context.Context, courses []Course) ([]Course, error)
+	// UpdateCourses writes every field of the courses with these ids, tags too, but
+	// not Stats; a zero CreatedAt keeps what is stored. A missing one is
+	// ErrCourseNotFound. A slug that another course has or had is ErrSlugTaken;
+	// the one that a course leaves stays its own, and it may take it again.
+	UpdateCourses(ctx context.Context, courses []Course) error
+	// DeleteCourse removes a course with its modules, lessons, old slugs, statistics
+	// and entry of the full-text index. A missing one is ErrCourseNotFound; one that
+	// other rows refer to is ErrCourseInUse, after which the Update fails.
+	DeleteCourse(ctx context.Context, id CourseID) error
+}
+
+// TreeWriter writes categories and tags.
+type TreeWriter interface {
+	// CategoriesForUpdate returns all categories in any order and locks the tree, so
+	// that two moves at once cannot make a cycle. More than MaxCategories is
+	// ErrTooMany.
+	CategoriesForUpdate(ctx context.Context) ([]Category, error)
 	// InsertCategories adds categories and returns them with ids, in order. Parents
 	// are named by ParentID. A taken slug is ErrSlugTaken.
 	InsertCategories(ctx context.Context, categories []Category) ([]Category, error)
-	// UpdateCategory writes name and parent of the category with c.ID, or fails
-	// with ErrCategoryNotFound.
+	// UpdateCategory writes slug, name and parent of the category with c.ID, or
+	// fails with ErrCategoryNotFound or ErrSlugTaken.
 	UpdateCategory(ctx context.Context, c Category) error
-	// RecountCategories sets every CourseCount from the courses.
+	// MoveCategory gives the courses in one category and the categories right below
+	// it to another, by a fixed number of statements. Their versions grow.
+	MoveCategory(ctx context.Context, from, to CategoryID) error
+	// DeleteCategory removes a category, or fails with ErrCategoryNotFound, and with
+	// ErrCategoryInUse while courses or categories refer to it.
+	DeleteCategory(ctx context.Context, id CategoryID) error
+	// RecountCategories sets every CourseCount from the courses and writes only
+	// those that differ. Of transactions that call it at once each sees the courses
+	// of those before it.
 	RecountCategories(ctx context.Context) error
 	// EnsureTags adds the tags whose slug is not there yet and returns all of
 	// them with ids, in any order. The name of a tag that exists is kept.
 	EnsureTags(ctx context.Context, tags []Tag) ([]Tag, error)
-	// InsertCourses adds courses with the tags, category and teacher that their
-	// ids name, and returns them with ids, in order. A taken slug is ErrSlugTaken.
-	InsertCourses(ctx context.Context, courses []Course) ([]Course, error)
-	// UpdateCourses writes every field of the courses with these ids, tags too, but
-	// not Stats; a zero CreatedAt keeps what is stored. A missing one is
-	// ErrCourseNotFound, a taken slug ErrSlugTaken.
-	UpdateCourses(ctx context.Context, courses []Course) error
+	// InsertTag adds a tag and returns it with its id. A taken slug is ErrSlugTaken.
+	InsertTag(ctx context.Context, tag Tag) (Tag, error)
+	// TagForUpdate returns a tag by slug and locks it, or fails with ErrTagNotFound.
+	TagForUpdate(ctx context.Context, slug string) (Tag, error)
+	// UpdateTag writes slug and name of the tag with t.ID, and indexes the courses
+	// that carry it anew, in blocks. It fails with ErrTagNotFound or ErrSlugTaken.
+	UpdateTag(ctx context.Context, t Tag) error
+	// DeleteTag takes a tag off all courses, whose versions grow, indexes them anew,
+	// in blocks, and removes it. A missing one is ErrTagNotFound.
+	DeleteTag(ctx context.Context, id TagID) error
+}
+
+// ContentWriter writes modules and lessons. Its callers hold the course's lock.
+type ContentWriter interface {
 	// InsertModules adds modules and returns them with ids, in order. A taken
 	// position is ErrPositionTaken.
 	InsertModules(ctx context.Context, modules []Module) ([]Module, error)
-	// UpdateModules writes title and description of the modules with these ids.
-	// A missing one is ErrModuleNotFound.
+	// UpdateModules writes title, description and text policy of the modules with
+	// these ids. A missing one is ErrModuleNotFound.
 	UpdateModules(ctx context.Context, modules []Module) error
+	// DeleteModule removes a module of the course with its lessons, or fails with
+	// ErrModuleNotFound. The positions of the others stay.
+	DeleteModule(ctx context.Context, course CourseID, id ModuleID) error
+	// PlaceModules gives all modules of a course the positions 1, 2, 3, … in the
+	// order of ids, which names each once, by two statements. The versions of those
+	// that change their position grow. One that the course does not have is
+	// ErrModuleNotFound.
+	PlaceModules(ctx context.Context, course CourseID, ids []ModuleID) error
 	// InsertLessons adds lessons and returns them with ids, in order. A taken
 	// position is ErrPositionTaken.
 	InsertLessons(ctx context.Context, lessons []Lesson) ([]Lesson, error)
-	// UpdateLessons writes title, kind, content, duration and preview of the
-	// lessons with these ids. A missing one is ErrLessonNotFound.
+	// UpdateLessons writes title, kind, content, text policy, duration and preview of
+	// the lessons with these ids. A missing one is ErrLessonNotFound.
 	UpdateLessons(ctx context.Context, lessons []Lesson) error
+	// DeleteLesson removes a lesson of the course, or fails with ErrLessonNotFound.
+	// The positions of the others stay.
+	DeleteLesson(ctx context.Context, course CourseID, id LessonID) error
+	// PlaceLessons puts lessons of the course into a module of it at the positions
+	// 1, 2, 3, … in the order of ids, by two statements. Ids names each lesson of the
+	// module once, and may name lessons of other modules, which move. The versions
+	// of those that change their place grow. One that the course does not have is
+	// ErrLessonNotFound.
+	PlaceLessons(ctx context.Context, course CourseID, module ModuleID, ids []LessonID) error
 }
 
 // Store keeps the catalogue. Implementations are safe for concurrent use, keep

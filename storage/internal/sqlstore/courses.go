@@ -66,7 +66,10 @@ func scanCourse(rows *sql.Rows, r *courseRow) error {
 }
 
 // coursesReader implements courses.Reader over a pool or a Tx.
-type coursesReader struct{ session }
+type coursesReader struct {
+	session
+	pendingReader
+}
 
 func (r coursesReader) CourseBySlug(ctx context.Context, slug string) (courses.Course, error) {
 	found, err := r.CoursesBySlug(ctx, []string{slug})
@@ -294,6 +297,7 @@ func (r coursesReader) LessonsOf(ctx context.Context, modules []courses.ModuleID
 type coursesTx struct {
 	*Tx
 	coursesReader
+	pendingTx
 }
 
 // coursesStore implements courses.Store.
@@ -305,13 +309,13 @@ type coursesStore struct {
 
 func newCourses(d *DB) *coursesStore {
 	s := session{db: d}
-	return &coursesStore{coursesReader{s}, outbox{s, "courses"}, d}
+	return &coursesStore{coursesReader{session: s}, outbox{s, "courses"}, d}
 }
 
 // Update implements courses.Store.
 func (s *coursesStore) Update(ctx context.Context, fn func(ctx context.Context, tx courses.Tx) error) error {
 	return s.db.update(ctx, "courses", func(ctx context.Context, tx *Tx) error {
-		return fn(ctx, coursesTx{tx, coursesReader{tx.session}})
+		return fn(ctx, coursesTx{Tx: tx, coursesReader: coursesReader{session: tx.session}})
 	})
 }
 

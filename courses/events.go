@@ -1,0 +1,66 @@
+package courses
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/ustat/ustat/core"
+)
+
+// The events of a course. Their subject is "course/" and its id, their payload a
+// [Changed].
+const (
+	EventCreated    = "courses.created"
+	EventUpdated    = "courses.updated"
+	EventSubmitted  = "courses.submitted"
+	EventPublished  = "courses.published"
+	EventRejected   = "courses.rejected"
+	EventArchived   = "courses.archived"
+	EventRestored   = "courses.restored"
+	EventReassigned = "courses.reassigned"
+	EventDeleted    = "courses.deleted"
+	EventContent    = "courses.content_changed" // its modules or lessons
+)
+
+// Changed is the payload of a course's events: the course after the change.
+type Changed struct {
+	Course  CourseID    `json:"course"`
+	Slug    string      `json:"slug"`
+	Version int64       `json:"version"`
+	Status  Status      `json:"status"`
+	Teacher core.UserID `json:"teacher"`
+	Module  ModuleID    `json:"module,omitempty"` // the one that was changed, where it is one
+	Lesson  LessonID    `json:"lesson,omitempty"` // the one that was changed, where it is one
+	Reason  string      `json:"reason,omitempty"` // of a rejection
+}
+
+// trail is who does what, for events and the audit log.
+type trail struct {
+	by core.Actor
+	at time.Time
+}
+
+func (s *Service) trail(by core.Actor) trail { return trail{by, s.clock.Now()} }
+
+// changed emits an event of a course and, where it must be, leaves an audit row of
+// the same name.
+func (t trail) changed(ctx context.Context, tx Tx, event string, c *Course, detail Changed, privileged bool) error {
+	detail.Course, detail.Slug, detail.Version, detail.Status, detail.Teacher = c.ID, c.Slug, c.Version, c.Status, c.Teacher.ID
+	subject := "course/" + strconv.FormatInt(int64(c.ID), 10)
+	if privileged || audited(t.by, c) {
+		if err := t.audit(ctx, tx, event, subject, detail); err != nil {
+			return err
+		}
+	}
+	return tx.Emit(ctx, core.NewEvent(event, subject, t.by, t.at, detail))
+}
+
+func (t trail) audit(ctx context.Context, tx Tx, action, subject string, detail any) error {
+	text, err := json.Marshal(detail)
+	if err != nil {
+		return core.ErrInternal.Because(err)
+	}
+	return tx.Audit(ctx, core.AuditEntry{Actor: t.by.UserID, Action: action, Subject: subject, Detail: text, At: t.at})
+}

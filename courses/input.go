@@ -1,0 +1,238 @@
+package courses
+
+import (
+	"strconv"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses/richtext"
+	"github.com/ustat/ustat/courses/slugs"
+)
+
+// The structs of this file are what authors write, and the bodies of requests too.
+// Titles and names are plain text, one line, kept as they are given in Unicode's
+// form NFC: whoever shows them escapes them. Descriptions, requirements and content
+// are rich text in Format, kept as sanitized HTML.
+
+// NewCourse is what Create takes.
+type NewCourse struct {
+	Title        string          `json:"title" validate:"required,max=200,line"`
+	Slug         string          `json:"slug,omitempty" validate:"omitempty,slug"` // empty is made from the title
+	Description  string          `json:"description,omitempty" validate:"text"`
+	Requirements string          `json:"requirements,omitempty" validate:"text"`
+	Format       richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"`
+	Language     string          `json:"language,omitempty" validate:"omitempty,max=35,bcp47_language_tag"`
+	Price        *core.Money     `json:"price,omitempty"`
+	Category     string          `json:"category,omitempty" validate:"omitempty,slug"`       // slug
+	Tags         []string        `json:"tags,omitempty" validate:"max=32,unique,dive,slug"`  // slugs
+	Teacher      string          `json:"teacher,omitempty" validate:"omitempty,max=64,line"` // username; empty is the actor
+	Key          string          `json:"-"`                                                  // idempotency: the same Key and input give the same course
+}
+
+// CourseEdit is what Edit takes: what is nil stays.
+type CourseEdit struct {
+	Title        *string         `json:"title,omitempty" validate:"omitnil,min=1,max=200,line"`
+	Slug         *string         `json:"slug,omitempty" validate:"omitnil,slug"` // the old one leads to the new one from then on
+	Description  *string         `json:"description,omitempty" validate:"omitnil,text"`
+	Requirements *string         `json:"requirements,omitempty" validate:"omitnil,text"`
+	Format       richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"` // of this edit's texts
+	Language     *string         `json:"language,omitempty" validate:"omitempty,max=35,bcp47_language_tag"`
+	Price        *core.Money     `json:"price,omitempty"`
+	Category     *string         `json:"category,omitempty" validate:"omitempty,slug"` // slug; empty is none
+	Tags         *[]string       `json:"tags,omitempty" validate:"omitnil,max=32,unique,dive,slug"`
+	IfVersion    int64           `json:"-"`
+}
+
+// CourseReplacement is what Replace takes: a field that is empty is emptied, but an
+// empty Slug stays what it is.
+type CourseReplacement struct {
+	Title        string          `json:"title" validate:"required,max=200,line"`
+	Slug         string          `json:"slug,omitempty" validate:"omitempty,slug"`
+	Description  string          `json:"description,omitempty" validate:"text"`
+	Requirements string          `json:"requirements,omitempty" validate:"text"`
+	Format       richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"`
+	Language     string          `json:"language,omitempty" validate:"omitempty,max=35,bcp47_language_tag"`
+	Price        *core.Money     `json:"price,omitempty"`
+	Category     string          `json:"category,omitempty" validate:"omitempty,slug"`
+	Tags         []string        `json:"tags,omitempty" validate:"max=32,unique,dive,slug"`
+	IfVersion    int64           `json:"-"`
+}
+
+// NewCategory is what CreateCategory takes.
+type NewCategory struct {
+	Name   string `json:"name" validate:"required,max=200,line"`
+	Slug   string `json:"slug,omitempty" validate:"omitempty,slug"`   // empty is made from the name
+	Parent string `json:"parent,omitempty" validate:"omitempty,slug"` // slug; empty is the top
+}
+
+// CategoryEdit is what EditCategory takes: what is nil stays.
+type CategoryEdit struct {
+	Name      *string `json:"name,omitempty" validate:"omitnil,min=1,max=200,line"`
+	Slug      *string `json:"slug,omitempty" validate:"omitnil,slug"`
+	Parent    *string `json:"parent,omitempty" validate:"omitempty,slug"` // slug; empty is the top
+	IfVersion int64   `json:"-"`
+}
+
+// NewTag is what CreateTag takes.
+type NewTag struct {
+	Name string `json:"name" validate:"required,max=100,line"`
+	Slug string `json:"slug,omitempty" validate:"omitempty,slug"` // empty is made from the name
+}
+
+// TagEdit is what EditTag takes: what is nil stays.
+type TagEdit struct {
+	Name      *string `json:"name,omitempty" validate:"omitnil,min=1,max=100,line"`
+	Slug      *string `json:"slug,omitempty" validate:"omitnil,slug"`
+	IfVersion int64   `json:"-"`
+}
+
+// NewModule is what CreateModule takes.
+type NewModule struct {
+	Title       string          `json:"title" validate:"required,max=200,line"`
+	Description string          `json:"description,omitempty" validate:"text"`
+	Format      richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"`
+	// Position is its place among the modules, from 1 to one more than there are;
+	// those from there on move up. Zero is the end.
+	Position int `json:"position,omitempty" validate:"min=0"`
+}
+
+// ModuleEdit is what EditModule takes: what is nil stays.
+type ModuleEdit struct {
+	Title       *string         `json:"title,omitempty" validate:"omitnil,min=1,max=200,line"`
+	Description *string         `json:"description,omitempty" validate:"omitnil,text"`
+	Format      richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"`
+	IfVersion   int64           `json:"-"`
+}
+
+// NewLesson is what CreateLesson takes.
+type NewLesson struct {
+	Title           string          `json:"title" validate:"required,max=200,line"`
+	Kind            Kind            `json:"kind" validate:"required,oneof=text video file"`
+	Content         string          `json:"content,omitempty" validate:"text"`
+	Format          richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"`
+	DurationSeconds int64           `json:"duration_seconds,omitempty" validate:"min=0,max=604800"`
+	FreePreview     bool            `json:"free_preview,omitempty"`
+	// Position is its place among the lessons of the module, as NewModule has it.
+	Position int `json:"position,omitempty" validate:"min=0"`
+}
+
+// LessonEdit is what EditLesson takes: what is nil stays.
+type LessonEdit struct {
+	Title           *string         `json:"title,omitempty" validate:"omitnil,min=1,max=200,line"`
+	Kind            *Kind           `json:"kind,omitempty" validate:"omitnil,oneof=text video file"`
+	Content         *string         `json:"content,omitempty" validate:"omitnil,text"`
+	Format          richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"`
+	DurationSeconds *int64          `json:"duration_seconds,omitempty" validate:"omitnil,min=0,max=604800"`
+	FreePreview     *bool           `json:"free_preview,omitempty"`
+	IfVersion       int64           `json:"-"`
+}
+
+// checks gathers what is wrong with an input, so that it is reported together.
+type checks struct{ bad []core.Violation }
+
+func (s *Service) check(input any) *checks {
+	c := new(checks)
+	if err := s.validate.Struct(input); err != nil {
+		c.addAll(err)
+	}
+	return c
+}
+
+func (c *checks) addAll(err error) {
+	if e, ok := err.(*core.Error); ok {
+		c.bad = append(c.bad, e.Violations...)
+	}
+}
+
+func (c *checks) add(field, code, limit, got, message string) {
+	c.addAll(core.Invalid(field, code, limit, got, message))
+}
+
+func (c *checks) unknown(field, got, what string) {
+	c.add(field, "unknown", "", got, "there is no such "+what)
+}
+
+// err returns nil, or a core.ErrInvalid with all that was found.
+func (c *checks) err() error {
+	if len(c.bad) == 0 {
+		return nil
+	}
+	return core.ErrInvalid.With(c.bad...)
+}
+
+// rich sanitizes a rich text and bounds it. A nil text stays nil.
+func (c *checks) rich(field string, text *string, format richtext.Format, most int) *string {
+	if text == nil || !core.ValidText(*text) { // which the struct's tags report
+		return nil
+	}
+	if len(*text) > MaxRichInput {
+		c.tooLong(field, MaxRichInput, len(*text), "the text is too long")
+		return nil
+	}
+	clean, err := richtext.HTML(*text, format)
+	if err != nil {
+		return nil // an unknown format, which the struct's tags report
+	}
+	if len(clean) > most {
+		c.tooLong(field, most, len(clean), "the text is too long once it is made safe")
+		return nil
+	}
+	return &clean
+}
+
+func (c *checks) tooLong(field string, most, got int, message string) {
+	c.add(field, "max", strconv.Itoa(most)+" bytes", strconv.Itoa(got)+" bytes", message)
+}
+
+// free refuses the words that no course may have as its slug.
+func (c *checks) free(slug *string) {
+	if slug != nil && slugs.IsReserved(*slug) {
+		c.add("slug", "reserved", "", *slug, "this word is reserved")
+	}
+}
+
+// made returns slug, or one made from a name where it is empty.
+func (c *checks) made(slug, name string) string {
+	if slug != "" {
+		return slug
+	}
+	if slug = slugs.Make(name); slug == "" && name != "" {
+		c.add("slug", "required", "", "", "no slug can be made from the name: give one")
+	}
+	return slug
+}
+
+// line returns one line of text in the form in which it is kept.
+func line(text string) string { return norm.NFC.String(text) }
+
+func linePtr(text *string) *string {
+	if text == nil {
+		return nil
+	}
+	made := line(*text)
+	return &made
+}
+
+// edit returns the replacement as an edit of all fields.
+func (r CourseReplacement) edit() CourseEdit {
+	e := CourseEdit{
+		Title: &r.Title, Description: &r.Description, Requirements: &r.Requirements, Format: r.Format,
+		Language: &r.Language, Price: r.Price, Category: &r.Category, Tags: &r.Tags, IfVersion: r.IfVersion,
+	}
+	if r.Price == nil {
+		e.Price = new(core.Money)
+	}
+	if r.Slug != "" {
+		e.Slug = &r.Slug
+	}
+	return e
+}
+
+// edit returns the new course as an edit of one without anything.
+func (n NewCourse) edit() CourseEdit {
+	return CourseReplacement{
+		Title: n.Title, Slug: n.Slug, Description: n.Description, Requirements: n.Requirements, Format: n.Format,
+		Language: n.Language, Price: n.Price, Category: n.Category, Tags: n.Tags,
+	}.edit()
+}

@@ -1,0 +1,147 @@
+package courses
+
+import (
+	"context"
+	"unicode/utf8"
+
+	"github.com/ustat/ustat/core"
+)
+
+// move is a step of the status machine.
+type move struct {
+	from, to Status
+	want     right
+	event    string
+}
+
+// The status machine: draft → review → published → archived, review → draft,
+// archived → draft. Any other move is ErrTransition.
+var (
+	submit  = move{Draft, InReview, toEdit, EventSubmitted}
+	publish = move{InReview, Published, toReview, EventPublished}
+	reject  = move{InReview, Draft, toReview, EventRejected}
+	archive = move{Published, Archived, toEdit, EventArchived}
+	restore = move{Archived, Draft, toEdit, EventRestored}
+)
+
+// Submit hands a draft in for review and clears its Rejection. It needs a title, a
+// category, a price (which may be 0, of a currency), a module with a lesson, and a
+// teacher who may teach: what is missing is named by the violations of ErrIncomplete.
+func (s *Service) Submit(ctx context.Context, by core.Actor, slug string, ifVersion int64) (Course, error) {
+	return s.move(core.WithOperation(ctx, "courses.Submit"), by, slug, ifVersion, submit, "")
+}
+
+// Publish publishes a course that is in review. Only an admin may. It needs what
+// Submit needs. PublishedAt is that of the first time.
+func (s *Service) Publish(ctx context.Context, by core.Actor, slug string, ifVersion int64) (Course, error) {
+	return s.move(core.WithOperation(ctx, "courses.Publish"), by, slug, ifVersion, publish, "")
+}
+
+// MaxReason bounds the reason of a rejection, in characters.
+const MaxReason = 2000
+
+// Reject sends a course that is in review back to draft, with a reason of 1 to
+// MaxReason characters that is kept as its Rejection. Only an admin may.
+func (s *Service) Reject(ctx context.Context, by core.Actor, slug, reason string, ifVersion int64) (Course, error) {
+	return s.move(core.WithOperation(ctx, "courses.Reject"), by, slug, ifVersion, reject, reason)
+}
+
+// Archive takes a published course out of the catalogue.
+func (s *Service) Archive(ctx context.Context, by core.Actor, slug string, ifVersion int64) (Course, error) {
+	return s.move(core.WithOperation(ctx, "courses.Archive"), by, slug, ifVersion, archive, "")
+}
+
+// Restore makes an archived course a draft again.
+func (s *Service) Restore(ctx context.Context, by core.Actor, slug string, ifVersion int64) (Course, error) {
+	return s.move(core.WithOperation(ctx, "courses.Restore"), by, slug, ifVersion, restore, "")
+}
+
+func (s *Service) move(ctx context.Context, by core.Actor, slug string, ifVersion int64, m move, reason string) (Course, error) {
+	c, may, err := s.visibleCourse(ctx, by, slug)
+	if err != nil {
+		return Course{}, err
+	}
+	if err := may.may(by, &c, m.want); err != nil {
+		return Course{}, err
+	}
+	if err := m.checkReason(reason); err != nil {
+		return Course{}, err
+	}
+	missing := new(checks)
+	if m.to == InReview || m.to == Published {
+		if err := s.checkTeacher(ctx, &c, missing); err != nil {
+			return Course{}, err
+		}
+	}
+	return s.change(ctx, by, may, m.want, slug, ifVersion, func(ctx context.Context, tx Tx, c *Course, t trail) error {
+		if c.Status != m.from {
+			return ErrTransition.Withf("the course is %q: only one that is %q can become %q", c.Status, m.from, m.to)
+		}
+		if m.to == InReview || m.to == Published {
+			content, err := tx.CountContent(ctx, c.ID)
+			if err != nil {
+				return err
+			}
+			if err := complete(c, content, missing.bad...); err != nil {
+				return err
+			}
+		}
+		c.Status, c.Rejection = m.to, reason
+		if m.to == Published && c.PublishedAt.IsZero() {
+			c.PublishedAt = t.at
+		}
+		if err := t.update(ctx, tx, c, m.event, Changed{Reason: reason}, m.want == toReview); err != nil {
+			return err
+		}
+		if m.from == Published || m.to == Published {
+			return tx.RecountCategories(ctx)
+		}
+		return nil
+	})
+}
+
+func (m move) checkReason(reason string) error {
+	n := utf8.RuneCountInString(reason)
+	switch {
+	case m.event != EventRejected:
+		return nil
+	case n == 0:
+		return core.Invalid("reason", "required", "", "", "say why")
+	case n > MaxReason:
+		return core.Invalid("reason", "max", "2000", reason, "the reason is too long")
+	case !core.ValidText(reason):
+		return core.Invalid("reason", "text", "", reason, "valid UTF-8 without NUL is expected")
+	}
+	return nil
+}
+
+// checkTeacher adds to missing that a course has no teacher who may teach.
+func (s *Service) checkTeacher(ctx context.Context, c *Course, missing *checks) error {
+	found, err := s.users.UsersByID(ctx, []core.UserID{c.Teacher.ID})
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 || !found[0].Active || found[0].Role.Rank() < core.Teacher.Rank() {
+		missing.add("teacher", "role", string(core.Teacher), "", "its teacher may not teach")
+	}
+	return nil
+}
+
+// complete returns nil, or ErrIncomplete with all that a course lacks to be read by
+// others.
+func complete(c *Course, content ContentCount, more ...core.Violation) error {
+	missing := checks{append([]core.Violation(nil), more...)}
+	need := func(there bool, field, message string) {
+		if !there {
+			missing.add(field, "required", "", "", message)
+		}
+	}
+	need(c.Title != "", "title", "it needs a title")
+	need(c.Category.ID != 0, "category", "it needs a category")
+	need(c.Price.Currency != "", "price", "it needs a price; a free course has one of 0")
+	need(content.Filled > 0, "modules", "it needs a module with a lesson")
+	if len(missing.bad) == 0 {
+		return nil
+	}
+	return ErrIncomplete.With(missing.bad...)
+}
