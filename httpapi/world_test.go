@@ -1,0 +1,375 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ustat/ustat"
+	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/httpapi"
+	"github.com/ustat/ustat/internal/pgtest"
+	"github.com/ustat/ustat/storage"
+	"github.com/ustat/ustat/storage/postgres"
+	"github.com/ustat/ustat/storage/sqlite"
+)
+
+// principals are those who ask, in the order of the columns of policy.txt.
+var principals = []string{"anonymous", "student", "teacher", "owner", "producer", "stranger", "admin"}
+
+// password is what everybody in a world signs in with.
+const password = "correct horse battery"
+
+// world is a platform with one user of each kind, signed in.
+type world struct {
+	t      *testing.T
+	p      *ustat.Platform
+	h      http.Handler
+	db     *sql.DB           // to look into what is stored
+	tokens map[string]string // access tokens by username; none for anonymous
+	n      int               // makes names
+}
+
+func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB)) *world {
+	t.Helper()
+	b, db := open(t)
+	p, err := ustat.New(b, nil)
+	require.NoError(t, err)
+	require.NoError(t, p.Start(t.Context()))
+	h, err := httpapi.New(p, nil)
+	require.NoError(t, err)
+	w := &world{t: t, p: p, h: h, db: db, tokens: map[string]string{}}
+	for _, name := range principals[1:] {
+		role := core.Role(name)
+		switch name {
+		case "owner":
+			role = core.Teacher
+		case "stranger":
+			role = core.Producer
+		}
+		w.user(name, role)
+		tokens, err := p.Accounts.Login(t.Context(), accounts.Credentials{Login: name, Password: password}, accounts.Client{})
+		require.NoError(t, err)
+		w.tokens[name] = string(tokens.Access)
+	}
+	for producer, teacher := range map[string]string{"producer": "owner", "stranger": "teacher"} {
+		require.NoError(t, p.Accounts.LinkTeacher(t.Context(), accounts.System, producer, teacher))
+	}
+	_, err = p.Courses.CreateCategory(t.Context(), accounts.System, courses.NewCategory{Name: "Programming"})
+	require.NoError(t, err)
+	_, err = p.Courses.CreateTag(t.Context(), accounts.System, courses.NewTag{Name: "Go"})
+	require.NoError(t, err)
+	_, err = p.Accounts.CreateSpecialization(t.Context(), accounts.System, accounts.NewSpecialization{Slug: "backend", Name: "Backend"})
+	require.NoError(t, err)
+	return w
+}
+
+func (w *world) user(name string, role core.Role) {
+	_, err := w.p.Accounts.CreateUser(w.t.Context(), accounts.System, accounts.NewUser{
+		Username: name, Email: name + "@example.org", Role: role, Password: password,
+	})
+	require.NoError(w.t, err)
+}
+
+// name returns a new name.
+func (w *world) name() string {
+	w.n++
+	return fmt.Sprintf("name-%d", w.n)
+}
+
+// subject is a course with two modules of one lesson each.
+type subject struct {
+	slug    string
+	modules [2]string
+	lessons [2]string
+}
+
+// course makes a course of the owner in a status.
+func (w *world) course(status courses.Status) subject {
+	t, ctx, by := w.t, w.t.Context(), accounts.System
+	c, err := w.p.Courses.Create(ctx, by, courses.NewCourse{
+		Title: "Course " + w.name(), Category: "programming", Teacher: "owner", Price: &core.Money{Minor: 100, Currency: "USD"},
+	})
+	require.NoError(t, err)
+	s := subject{slug: c.Slug}
+	for i := range s.modules {
+		m, err := w.p.Courses.CreateModule(ctx, by, c.Slug, courses.NewModule{Title: "Module"})
+		require.NoError(t, err)
+		l, err := w.p.Courses.CreateLesson(ctx, by, c.Slug, m.ID, courses.NewLesson{Title: "Lesson", Kind: courses.Text})
+		require.NoError(t, err)
+		s.modules[i], s.lessons[i] = fmt.Sprint(m.ID), fmt.Sprint(l.ID)
+	}
+	if status == courses.Draft {
+		return s
+	}
+	_, err = w.p.Courses.Submit(ctx, by, c.Slug, 0)
+	require.NoError(t, err)
+	if status == courses.InReview {
+		return s
+	}
+	_, err = w.p.Courses.Publish(ctx, by, c.Slug, 0)
+	require.NoError(t, err)
+	if status == courses.Archived {
+		_, err = w.p.Courses.Archive(ctx, by, c.Slug, 0)
+		require.NoError(t, err)
+	}
+	return s
+}
+
+// request is one of a table of operations.
+type request struct {
+	path string // without the prefix of v1
+	body any    // nil is none
+}
+
+// requests makes a request that each operation takes, about a course.
+var requests = map[string]func(w *world, s subject) request{
+	"auth-register": func(w *world, _ subject) request {
+		name := w.name()
+		return request{"/auth/register/", object{"username": name, "email": name + "@example.org", "password": password}}
+	},
+	"auth-login": func(*world, subject) request {
+		return request{"/auth/login/", object{"username": "student", "password": password}}
+	},
+	"auth-refresh": func(w *world, _ subject) request {
+		return request{"/auth/refresh/", object{"refresh_token": w.refreshToken()}}
+	},
+	"auth-logout": func(w *world, _ subject) request {
+		return request{"/auth/logout/", object{"refresh_token": w.refreshToken()}}
+	},
+	"auth-jwks":  fixed("/auth/jwks/", nil),
+	"users-list": fixed("/accounts/users/?role=student&active=true", nil),
+	"users-create": func(w *world, _ subject) request {
+		name := w.name()
+		return request{"/accounts/users/", object{"username": name, "email": name + "@example.org", "role": "producer"}}
+	},
+	"me-get":       fixed("/accounts/users/me/", nil),
+	"me-update":    fixed("/accounts/users/me/", object{"bio": "About me"}),
+	"me-password":  fixed("/accounts/users/me/password/", object{"old_password": "not this one", "new_password": "another long one"}),
+	"users-get":    fixed("/accounts/users/student/", nil),
+	"users-update": fixed("/accounts/users/student/", object{"full_name": "Sue Dent"}),
+	"users-role": func(w *world, _ subject) request {
+		name := w.name()
+		w.user(name, core.Student)
+		return request{"/accounts/users/" + name + "/role/", object{"role": "teacher"}}
+	},
+	"users-active": func(w *world, _ subject) request {
+		name := w.name()
+		w.user(name, core.Student)
+		return request{"/accounts/users/" + name + "/active/", object{"active": false}}
+	},
+	"teachers-list":        fixed("/accounts/users/producer/teachers/", nil),
+	"teachers-link":        fixed("/accounts/users/stranger/teachers/teacher/", nil),
+	"teachers-unlink":      fixed("/accounts/users/stranger/teachers/owner/", nil),
+	"profiles-list":        fixed("/accounts/profiles/?specialization=backend", nil),
+	"profiles-get":         fixed("/accounts/profiles/owner/", nil),
+	"profiles-update":      fixed("/accounts/profiles/student/", object{"links": []object{{"name": "Site", "url": "https://example.org/"}}, "specializations": []string{"backend"}}),
+	"specializations-list": fixed("/accounts/specializations/", nil),
+	"specializations-create": func(w *world, _ subject) request {
+		return request{"/accounts/specializations/", object{"slug": w.name(), "name": "New"}}
+	},
+	"specializations-get":    fixed("/accounts/specializations/backend/", nil),
+	"specializations-update": fixed("/accounts/specializations/backend/", object{"name": "Back end"}),
+	"specializations-delete": func(w *world, _ subject) request {
+		slug := w.name()
+		_, err := w.p.Accounts.CreateSpecialization(w.t.Context(), accounts.System, accounts.NewSpecialization{Slug: slug, Name: "X"})
+		require.NoError(w.t, err)
+		return request{"/accounts/specializations/" + slug + "/", nil}
+	},
+
+	"categories-list":   fixed("/courses/categories/", nil),
+	"categories-get":    fixed("/categories/programming/", nil),
+	"categories-create": func(w *world, _ subject) request { return request{"/courses/categories/", object{"name": w.name()}} },
+	"categories-update": fixed("/categories/programming/", object{"name": "Programming!"}),
+	"categories-delete": func(w *world, _ subject) request {
+		c, err := w.p.Courses.CreateCategory(w.t.Context(), accounts.System, courses.NewCategory{Name: w.name()})
+		require.NoError(w.t, err)
+		return request{"/categories/" + c.Slug + "/", nil}
+	},
+	"tags-list":   fixed("/courses/tags/", nil),
+	"tags-get":    fixed("/tags/go/", nil),
+	"tags-create": func(w *world, _ subject) request { return request{"/courses/tags/", object{"name": w.name()}} },
+	"tags-update": fixed("/tags/go/", object{"name": "Go!"}),
+	"tags-delete": func(w *world, _ subject) request {
+		tag, err := w.p.Courses.CreateTag(w.t.Context(), accounts.System, courses.NewTag{Name: w.name()})
+		require.NoError(w.t, err)
+		return request{"/tags/" + tag.Slug + "/", nil}
+	},
+
+	"courses-top": fixed("/courses/top/", nil),
+	"courses-get": of("/", nil),
+	"courses-create": func(*world, subject) request {
+		return request{"/courses/", object{"title": "New", "teacher": "owner", "tags": []string{"go"}, "price": object{"amount_minor": 1, "currency": "USD"}}}
+	},
+	"courses-update":   of("/", object{"title": "Changed", "tags": []string{"go"}}),
+	"courses-replace":  of("/", object{"title": "Replaced", "category": "programming", "price": object{"amount_minor": 5, "currency": "USD"}}),
+	"courses-delete":   of("/", nil),
+	"courses-submit":   of("/submit/", nil),
+	"courses-publish":  of("/publish/", nil),
+	"courses-reject":   of("/reject/", object{"reason": "Too short"}),
+	"courses-archive":  of("/archive/", nil),
+	"courses-restore":  of("/restore/", nil),
+	"courses-reassign": of("/teacher/", object{"teacher": "owner"}),
+
+	"modules-list":   of("/modules/", nil),
+	"modules-create": of("/modules/", object{"title": "Third", "position": 1}),
+	"modules-get":    func(_ *world, s subject) request { return s.at("/modules/"+s.modules[0]+"/", nil) },
+	"modules-update": func(_ *world, s subject) request {
+		return s.at("/modules/"+s.modules[0]+"/", object{"title": "Changed"})
+	},
+	"modules-delete": func(_ *world, s subject) request { return s.at("/modules/"+s.modules[0]+"/", nil) },
+	"modules-reorder": func(_ *world, s subject) request {
+		return s.at("/modules/reorder/", object{"modules": []string{s.modules[1], s.modules[0]}})
+	},
+	"lessons-list": of("/lessons/", nil),
+	"lessons-create": func(_ *world, s subject) request {
+		return s.at("/lessons/", object{"module": s.modules[0], "title": "Third", "kind": "text"})
+	},
+	"lessons-get": func(_ *world, s subject) request { return s.at("/lessons/"+s.lessons[0]+"/", nil) },
+	"lessons-update": func(_ *world, s subject) request {
+		return s.at("/lessons/"+s.lessons[0]+"/", object{"title": "Changed"})
+	},
+	"lessons-delete": func(_ *world, s subject) request { return s.at("/lessons/"+s.lessons[0]+"/", nil) },
+	"lessons-reorder": func(_ *world, s subject) request {
+		return s.at("/lessons/reorder/", object{"module": s.modules[0], "lessons": []string{s.lessons[1], s.lessons[0]}})
+	},
+}
+
+type object = map[string]any
+
+func fixed(path string, body any) func(*world, subject) request {
+	return func(*world, subject) request { return request{path, body} }
+}
+
+// of is a request about the course itself.
+func of(path string, body any) func(*world, subject) request {
+	return func(_ *world, s subject) request { return s.at(path, body) }
+}
+
+func (s subject) at(path string, body any) request { return request{"/courses/" + s.slug + path, body} }
+
+func (w *world) refreshToken() string {
+	tokens, err := w.p.Accounts.Login(w.t.Context(), accounts.Credentials{Login: "student", Password: password}, accounts.Client{})
+	require.NoError(w.t, err)
+	return string(tokens.Refresh)
+}
+
+// ask sends a request as somebody. A body that is a string is sent as it is.
+func (w *world) ask(who, method, path string, body any, headers ...string) *httptest.ResponseRecorder {
+	w.t.Helper()
+	var r *http.Request
+	if !strings.HasPrefix(path, "/healthz") && !strings.HasPrefix(path, "/readyz") {
+		path = httpapi.Prefix + path
+	}
+	switch text, raw := body.(string); {
+	case body == nil:
+		r = httptest.NewRequest(method, path, nil)
+	case raw:
+		r = httptest.NewRequest(method, path, strings.NewReader(text))
+	default:
+		encoded, err := json.Marshal(body)
+		require.NoError(w.t, err)
+		r = httptest.NewRequest(method, path, strings.NewReader(string(encoded)))
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if token := w.tokens[who]; token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	answer := httptest.NewRecorder()
+	w.h.ServeHTTP(answer, r)
+	return answer
+}
+
+// engines opens an empty database of each kind, and a handle to look into it.
+func engines() map[string]func(t *testing.T) (*storage.Backend, *sql.DB) {
+	return map[string]func(t *testing.T) (*storage.Backend, *sql.DB){
+		"sqlite": func(t *testing.T) (*storage.Backend, *sql.DB) {
+			path := filepath.Join(t.TempDir(), "ustat.db")
+			b, err := sqlite.Open(t.Context(), path, nil)
+			require.NoError(t, err)
+			return b, handle(t, b, "sqlite", path)
+		},
+		"postgres": func(t *testing.T) (*storage.Backend, *sql.DB) {
+			dsn := pgtest.DSN(t)
+			b, err := postgres.Open(t.Context(), dsn, nil)
+			require.NoError(t, err)
+			return b, handle(t, b, "pgx", dsn)
+		},
+	}
+}
+
+func handle(t *testing.T, b *storage.Backend, driver, dsn string) *sql.DB {
+	db, err := sql.Open(driver, dsn)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.NoError(t, db.Close())
+		require.NoError(t, b.Close())
+	})
+	return db
+}
+
+// snapshot returns all that is stored, but for sessions, keys and logs.
+func (w *world) snapshot() string {
+	var out strings.Builder
+	for _, table := range []string{
+		"users", "profiles", "specializations", "producer_teachers", "categories", "tags", "courses", "course_stats", "course_tags", "course_slugs",
+		"modules", "lessons", "outbox", "audit",
+	} {
+		rows, err := w.db.QueryContext(w.t.Context(), "SELECT * FROM ustat_"+table+" ORDER BY 1, 2")
+		require.NoError(w.t, err)
+		columns, err := rows.Columns()
+		require.NoError(w.t, err)
+		for rows.Next() {
+			values, places := make([]any, len(columns)), make([]any, len(columns))
+			for i := range values {
+				places[i] = &values[i]
+			}
+			require.NoError(w.t, rows.Scan(places...))
+			fmt.Fprintln(&out, table, values)
+		}
+		require.NoError(w.t, rows.Err())
+		require.NoError(w.t, rows.Close())
+	}
+	return out.String()
+}
+
+// encode returns the JSON of a value.
+func encode(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// fieldsOf returns the fields that the document says an operation's body has.
+func fieldsOf(t *testing.T, op httpapi.Operation) map[string]bool {
+	t.Helper()
+	document, err := httpapi.OpenAPI("v1")
+	require.NoError(t, err)
+	doc := decode(t, bytes.NewReader(document))
+	fields := map[string]bool{}
+	body, ok := at(t, doc, "paths", op.Path, strings.ToLower(op.Method))["requestBody"]
+	if !ok {
+		return fields
+	}
+	ref := at(t, body, "content", "application/json", "schema")["$ref"].(string)
+	for name := range at(t, doc, "components", "schemas", strings.TrimPrefix(ref, "#/components/schemas/"), "properties") {
+		fields[name] = true
+	}
+	return fields
+}
