@@ -37,11 +37,16 @@ type noAccounts struct{ accounts.Store }
 
 func (noAccounts) UsersByID(context.Context, []core.UserID) ([]accounts.User, error) { return nil, nil }
 
+// freshKeys keeps no key.
+type freshKeys struct{}
+
+func (freshKeys) Key(_ context.Context, _ string, fresh func() []byte) ([]byte, error) { return fresh(), nil }
+
 // transport returns a handler over a platform without a database.
 func transport(t *testing.T, list func(ctx context.Context) error, options *httpapi.Options) http.Handler {
 	t.Helper()
-	backend := &storage.Backend{Accounts: noAccounts{}, Courses: brokenCourses{list: list}}
-	platform, err := ustat.New(backend, &ustat.Config{CursorKey: bytes.Repeat([]byte("key "), core.CursorKeySize/4)})
+	backend := &storage.Backend{Accounts: noAccounts{}, Courses: brokenCourses{list: list}, Keys: freshKeys{}}
+	platform, err := ustat.New(backend, nil)
 	require.NoError(t, err)
 	require.NoError(t, platform.Start(t.Context()))
 	handler, err := httpapi.New(platform, options)

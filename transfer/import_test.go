@@ -113,12 +113,12 @@ func TestAnUpdateKeepsWhatTheFileDoesNotSay(t *testing.T) {
 	t.Parallel()
 	backend := open(t)
 	files := good()
-	files["users.csv"] = usersHeader + "ann,ann@example.org,teacher,Ann,Bio,$argon2id$secret\n"
+	files["users.csv"] = usersHeader + "ann,ann@example.org,teacher,Ann,Bio,\"$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s\"\n"
 	importAll(t, backend, files)
 	importAll(t, backend, map[string]string{"users.csv": "username,email,role,password_hash\nann,ann@example.org,admin,\n"})
 	u, err := backend.Accounts.UserByUsername(t.Context(), "ann")
 	require.NoError(t, err)
-	require.Equal(t, []any{core.Admin, "Ann", "Bio", "$argon2id$secret"}, []any{u.Role, u.FullName, u.Bio, u.PasswordHash})
+	require.Equal(t, []any{core.Admin, "Ann", "Bio", "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s"}, []any{u.Role, u.FullName, u.Bio, u.PasswordHash})
 }
 
 // counted counts the transactions that are opened.

@@ -3,9 +3,11 @@ package transfer
 import (
 	"context"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/accounts/password"
 	"github.com/ustat/ustat/core"
 )
 
@@ -61,8 +63,8 @@ func (t *users) parse(c *cells) user {
 	row.fullName, row.has.fullName = c.text(userFullName, maxName), c.has(userFullName)
 	row.bio, row.has.bio = c.text(userBio, maxBio), c.has(userBio)
 	row.hash = c.long(userHash, maxHash)
-	if row.hash != "" && !strings.HasPrefix(row.hash, "$argon2id$") && !strings.HasPrefix(row.hash, "pbkdf2_sha256$") {
-		c.refuse(userHash, "the hash begins neither with $argon2id$ nor with pbkdf2_sha256$") // and is not shown
+	if row.hash != "" && !password.Known(row.hash) {
+		c.refuse(userHash, "the hash is neither an argon2id PHC string nor Django's pbkdf2_sha256$… within their bounds") // and is not shown
 	}
 	return row
 }
@@ -107,7 +109,8 @@ func (t *users) plan(ctx context.Context, rows []row[user], refuse refuseFunc) (
 		return changes{}, err
 	}
 	now := t.clock.Now()
-	var inserts, updates []accounts.User
+	var inserts []accounts.User
+	var updates []user
 	for i := range rows {
 		r := &rows[i].cell
 		u, there := byName[r.username]
@@ -119,16 +122,15 @@ func (t *users) plan(ctx context.Context, rows []row[user], refuse refuseFunc) (
 		if there && next == u {
 			continue
 		}
-		next.UpdatedAt = now
 		if there {
-			updates = append(updates, next)
-		} else {
-			next.Username, next.Active, next.CreatedAt = r.username, true, now
-			inserts = append(inserts, next)
+			updates = append(updates, *r)
+			continue
 		}
+		next.Username, next.Active, next.CreatedAt, next.UpdatedAt = r.username, true, now, now
+		inserts = append(inserts, next)
 	}
 	return changes{len(inserts), len(updates), func(ctx context.Context) error {
-		return t.write(ctx, inserts, updates)
+		return t.write(ctx, inserts, updates, now)
 	}}, nil
 }
 
@@ -146,8 +148,9 @@ func (t *users) stored(ctx context.Context, rows []row[user]) (byName, byEmail m
 		indexBy(found, func(u accounts.User) string { return core.Fold(u.Email) }), nil
 }
 
-// over returns u with the cells of the row.
+// over returns u with the cells of the row. Another address is not verified.
 func (r *user) over(u accounts.User) accounts.User {
+	u.EmailVerified = u.EmailVerified && u.Email == r.email
 	u.Email, u.Role = r.email, r.role
 	if r.has.fullName {
 		u.FullName = r.fullName
@@ -161,12 +164,10 @@ func (r *user) over(u accounts.User) accounts.User {
 	return u
 }
 
-func (t *users) write(ctx context.Context, inserts, updates []accounts.User) error {
+func (t *users) write(ctx context.Context, inserts []accounts.User, updates []user, now time.Time) error {
 	return t.store.Update(ctx, func(ctx context.Context, tx accounts.Tx) error {
-		for _, u := range updates { // first: they may free an e-mail address
-			if err := tx.UpdateUser(ctx, u); err != nil {
-				return err
-			}
+		if err := update(ctx, tx, updates, now); err != nil { // first: they may free an e-mail address
+			return err
 		}
 		if len(inserts) == 0 {
 			return nil
@@ -174,6 +175,37 @@ func (t *users) write(ctx context.Context, inserts, updates []accounts.User) err
 		_, err := tx.InsertUsers(ctx, inserts)
 		return err
 	})
+}
+
+// update writes the rows over the users as they are now, which may have signed in
+// since they were compared.
+func update(ctx context.Context, tx accounts.Tx, rows []user, now time.Time) error {
+	names := make([]string, len(rows))
+	for i := range rows {
+		names[i] = rows[i].username
+	}
+	stored, err := tx.UsersForUpdate(ctx, names...)
+	if err != nil {
+		return err
+	}
+	byName := indexBy(stored, func(u accounts.User) string { return core.Fold(u.Username) })
+	for i := range rows {
+		u := byName[rows[i].username]
+		next := rows[i].over(u)
+		if next == u {
+			continue
+		}
+		next.UpdatedAt = now
+		if err := tx.UpdateUser(ctx, next); err != nil {
+			return err
+		}
+		if next.Role != u.Role { // links of the old role no longer fit
+			if err := tx.UnlinkAll(ctx, u.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (t *users) finish(ctx context.Context, event *core.Event) error {

@@ -103,7 +103,7 @@ func TestDomainsImportFewModules(t *testing.T) {
 	t.Parallel()
 	allowed := []string{
 		"github.com/google/uuid", "github.com/blevesearch/snowballstem", "golang.org/x/", "github.com/gosimple/",
-		"github.com/golang-jwt/jwt/v5", // access tokens; of the standard library beside it, and no net/http
+		"github.com/golang-jwt/jwt/v5",                                                                 // access tokens; of the standard library beside it, and no net/http
 		"github.com/go-playground/", "github.com/gabriel-vasile/mimetype", "github.com/leodido/go-urn", // the validator and its own
 	}
 	for _, pattern := range []string{"core", "accounts", "courses/..."} {

@@ -100,6 +100,8 @@ func newDB(db *sql.DB, opt *Options) *sqlstore.DB {
 		Constraint:    constraint,
 		Numbered:      true,
 		Arrays:        true,
+		ForUpdate:     " FOR UPDATE",
+		ForShare:      " FOR SHARE",
 		CachedMode:    pgx.QueryExecModeCacheStatement,
 		JoinOrder:     " CROSS JOIN ",
 	}, sqlstore.Options{Observer: opt.Observer, RetryFor: opt.RetryFor, CommitTimeout: opt.CommitTimeout})

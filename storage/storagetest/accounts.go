@@ -53,7 +53,7 @@ func (s suite) users() {
 		u.ID = 404
 		require.ErrorIs(t, updateUser(t, b, u), accounts.ErrUserNotFound)
 	})
-	s.run("InsertUsers returns users with ids in the order given, each with an empty profile", func(t *testing.T, b *storage.Backend) {
+	s.run("InsertUsers returns users with ids in the order given, each with Version and AuthVersion 1 and an empty profile", func(t *testing.T, b *storage.Backend) {
 		n := size(3000, 700)
 		users := make([]accounts.User, n)
 		for i := range users {
@@ -71,7 +71,7 @@ func (s suite) users() {
 		for _, u := range []accounts.User{out[0], out[n/2], out[n-1]} {
 			profile, err := b.Accounts.ProfileBySlug(timeout(t), u.Username)
 			require.NoError(t, err)
-			require.Equal(t, accounts.Profile{UserID: u.ID, Slug: u.Username}, profile)
+			require.Equal(t, accounts.Profile{UserID: u.ID, Slug: u.Username, Version: 1}, profile)
 		}
 		ids := make([]core.UserID, 0, n+1)
 		for id := range seen {
@@ -118,6 +118,7 @@ func (s suite) users() {
 			u := person(fmt.Sprint("user-", i))
 			u.FullName, u.Bio, u.PasswordHash = text, text+text, text
 			u.Role, u.Active = core.Roles[i%len(core.Roles)], i%2 == 0
+			u.Phone, u.EmailVerified, u.LastLogin = text, i%2 == 1, day.AddDate(0, i, 0)
 			u = insertUsers(t, b, u)[0]
 			got, err := b.Accounts.UserByUsername(timeout(t), u.Username)
 			require.NoError(t, err)
@@ -133,6 +134,7 @@ func (s suite) users() {
 				"FullName":     func(u *accounts.User) { u.FullName = bad },
 				"Bio":          func(u *accounts.User) { u.Bio = bad },
 				"PasswordHash": func(u *accounts.User) { u.PasswordHash = bad },
+				"Phone":        func(u *accounts.User) { u.Phone = bad },
 			} {
 				u := person("new")
 				set(&u)
@@ -223,14 +225,15 @@ func (s suite) takenNames() {
 		}
 		stored(t, b, accountsDomain, "kept", true)
 	})
-	s.run("UpdateUser writes every field except CreatedAt", func(t *testing.T, b *storage.Backend) {
+	s.run("UpdateUser writes every field except CreatedAt and makes the version one more", func(t *testing.T, b *storage.Backend) {
 		both := insertUsers(t, b, person("anna"), person("boris"))
 		u := accounts.User{
 			ID: both[0].ID, Username: "Hannah", Email: "Hannah@example.com", Role: core.Admin, FullName: "Ханна 🎓", Bio: "'bio'",
-			PasswordHash: "$argon2id$x", Active: false, CreatedAt: day.AddDate(1, 0, 0), UpdatedAt: day.AddDate(2, 0, 0),
+			PasswordHash: "$argon2id$x", Active: false, EmailVerified: true, Phone: "+77011234567", LastLogin: day.AddDate(3, 0, 0),
+			AuthVersion: 7, Version: both[0].Version, CreatedAt: day.AddDate(1, 0, 0), UpdatedAt: day.AddDate(2, 0, 0),
 		}
 		require.NoError(t, updateUser(t, b, u))
-		u.CreatedAt = day
+		u.CreatedAt, u.Version = day, u.Version+1
 		got, err := b.Accounts.UserByUsername(timeout(t), "hannah")
 		require.NoError(t, err)
 		require.Equal(t, u, got)

@@ -69,7 +69,7 @@ func hasUser(ctx context.Context, r accounts.Reader, name string) (bool, error) 
 func person(name string) accounts.User {
 	return accounts.User{
 		Username: name, Email: name + "@example.org", Role: core.Teacher, FullName: "Person " + name,
-		Active: true, CreatedAt: day, UpdatedAt: day,
+		Active: true, AuthVersion: 1, Version: 1, CreatedAt: day, UpdatedAt: day,
 	}
 }
 

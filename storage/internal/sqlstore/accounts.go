@@ -3,7 +3,9 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,68 +22,70 @@ type userRow struct {
 	UsernameFolded string      `bun:"username_folded"`
 	Email          string      `bun:"email"`
 	EmailFolded    string      `bun:"email_folded"`
+	EmailVerified  bool        `bun:"email_verified"`
+	Phone          string      `bun:"phone"`
 	Role           core.Role   `bun:"role"`
 	FullName       string      `bun:"full_name"`
 	Bio            string      `bun:"bio"`
 	PasswordHash   string      `bun:"password_hash"`
 	Active         bool        `bun:"active"`
+	LastLogin      time.Time   `bun:"last_login,nullzero"`
+	AuthVersion    int64       `bun:"auth_version"`
+	Version        int64       `bun:"version"`
 	CreatedAt      time.Time   `bun:"created_at"`
 	UpdatedAt      time.Time   `bun:"updated_at"`
 }
 
-const userColumns = "id, username, email, role, full_name, bio, password_hash, active, created_at, updated_at"
+// userColumns returns the columns that scanUser reads, of the table with that prefix.
+func userColumns(prefix string) string {
+	const columns = "id, username, email, email_verified, phone, role, full_name, bio, password_hash, active, last_login, auth_version, version, created_at, updated_at"
+	return prefix + strings.ReplaceAll(columns, ", ", ", "+prefix)
+}
+
+var selectUsers = "SELECT " + userColumns("") + " FROM ustat_users WHERE "
 
 func newUserRow(u accounts.User) userRow {
-	return userRow{
+	row := userRow{
 		ID: u.ID, Username: u.Username, UsernameFolded: core.Fold(u.Username), Email: u.Email, EmailFolded: core.Fold(u.Email),
-		Role: u.Role, FullName: u.FullName, Bio: u.Bio, PasswordHash: u.PasswordHash, Active: u.Active,
-		CreatedAt: core.Time(u.CreatedAt), UpdatedAt: core.Time(u.UpdatedAt),
+		EmailVerified: u.EmailVerified, Phone: u.Phone, Role: u.Role, FullName: u.FullName, Bio: u.Bio, PasswordHash: u.PasswordHash,
+		Active: u.Active, AuthVersion: u.AuthVersion, Version: u.Version, CreatedAt: core.Time(u.CreatedAt), UpdatedAt: core.Time(u.UpdatedAt),
 	}
+	if !u.LastLogin.IsZero() {
+		row.LastLogin = core.Time(u.LastLogin)
+	}
+	return row
 }
 
 func (r userRow) user() accounts.User {
 	return accounts.User{
-		ID: r.ID, Username: r.Username, Email: r.Email, Role: r.Role, FullName: r.FullName, Bio: r.Bio,
-		PasswordHash: r.PasswordHash, Active: r.Active, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		ID: r.ID, Username: r.Username, Email: r.Email, EmailVerified: r.EmailVerified, Phone: r.Phone, Role: r.Role,
+		FullName: r.FullName, Bio: r.Bio, PasswordHash: r.PasswordHash, Active: r.Active, LastLogin: r.LastLogin,
+		AuthVersion: r.AuthVersion, Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 }
 
-func scanUser(rows *sql.Rows, u *accounts.User) error {
-	err := rows.Scan(&u.ID, &u.Username, &u.Email, &u.Role, &u.FullName, &u.Bio, &u.PasswordHash, &u.Active, &u.CreatedAt, &u.UpdatedAt)
-	u.CreatedAt, u.UpdatedAt = u.CreatedAt.UTC(), u.UpdatedAt.UTC()
+// scanUser scans what stands before a user's columns, and the user.
+func scanUser(rows *sql.Rows, u *accounts.User, before ...any) error {
+	var login sql.NullTime
+	err := rows.Scan(append(before, &u.ID, &u.Username, &u.Email, &u.EmailVerified, &u.Phone, &u.Role, &u.FullName, &u.Bio,
+		&u.PasswordHash, &u.Active, &login, &u.AuthVersion, &u.Version, &u.CreatedAt, &u.UpdatedAt)...)
+	u.LastLogin, u.CreatedAt, u.UpdatedAt = orZero(login), u.CreatedAt.UTC(), u.UpdatedAt.UTC()
 	return err
 }
 
+// users reads users by one statement.
+func (r accountsReader) users(ctx context.Context, query string, args ...any) ([]accounts.User, error) {
+	return readAll(ctx, r.session, query, args, func(rows *sql.Rows, u *accounts.User) error { return scanUser(rows, u) })
+}
+
 // accountsReader implements accounts.Reader over a pool or a Tx.
-type accountsReader struct {
-	session
-	laterReader
-}
-
-// laterReader and laterTx are what the next commit brings with migration 0002.
-type laterReader interface {
-	accounts.LinkReader
-	accounts.SessionReader
-	Users(ctx context.Context, q accounts.UserQuery) ([]accounts.User, error)
-	ProfileOf(ctx context.Context, user core.UserID) (accounts.Profile, error)
-	Profiles(ctx context.Context, q accounts.ProfileQuery) ([]accounts.Profile, error)
-	Specializations(ctx context.Context, after string, limit int) ([]accounts.Specialization, error)
-	SpecializationsBySlug(ctx context.Context, slugs []string) ([]accounts.Specialization, error)
-}
-
-type laterTx interface {
-	accounts.ProfileTx
-	accounts.LinkTx
-	accounts.SessionTx
-	UsersForUpdate(ctx context.Context, usernames ...string) ([]accounts.User, error)
-	LockAdmins(ctx context.Context) ([]core.UserID, error)
-}
+type accountsReader struct{ session }
 
 func (r accountsReader) UserByUsername(ctx context.Context, username string) (accounts.User, error) {
 	if !core.ValidText(username) {
 		return accounts.User{}, accounts.ErrUserNotFound
 	}
-	found, err := readAll(ctx, r.session, "SELECT "+userColumns+" FROM ustat_users WHERE username_folded = ?", []any{core.Fold(username)}, scanUser)
+	found, err := r.users(ctx, selectUsers+"username_folded = ?", core.Fold(username))
 	if err != nil {
 		return accounts.User{}, err
 	}
@@ -96,7 +100,7 @@ func (r accountsReader) UsersByID(ctx context.Context, ids []core.UserID) ([]acc
 		return nil, nil
 	}
 	where, args := in(r.db, "id", ids)
-	return readAll(ctx, r.session, "SELECT "+userColumns+" FROM ustat_users WHERE "+where, args, scanUser)
+	return r.users(ctx, selectUsers+where, args...)
 }
 
 func (r accountsReader) UsersByName(ctx context.Context, usernames, emails []string) ([]accounts.User, error) {
@@ -106,8 +110,21 @@ func (r accountsReader) UsersByName(ctx context.Context, usernames, emails []str
 	// UNION instead of OR, so that each half uses its index.
 	names, args := in(r.db, "username_folded", foldAll(usernames))
 	mails, more := in(r.db, "email_folded", foldAll(emails))
-	return readAll(ctx, r.session, "SELECT "+userColumns+" FROM ustat_users WHERE "+names+
-		" UNION SELECT "+userColumns+" FROM ustat_users WHERE "+mails, append(args, more...), scanUser)
+	return r.users(ctx, selectUsers+names+" UNION "+selectUsers+mails, append(args, more...)...)
+}
+
+func (r accountsReader) Users(ctx context.Context, q accounts.UserQuery) ([]accounts.User, error) {
+	if !core.ValidText(q.After) || !core.ValidText(string(q.Role)) {
+		return nil, core.Invalid("query", "text", "", "", "valid UTF-8 without NUL is expected")
+	}
+	where, args := "username_folded > ?", []any{q.After}
+	if q.Role != "" {
+		where, args = where+" AND role = ?", append(args, q.Role)
+	}
+	if q.Active != nil {
+		where += map[bool]string{true: " AND active", false: " AND NOT active"}[*q.Active]
+	}
+	return r.users(ctx, selectUsers+where+" ORDER BY username_folded LIMIT ?", append(args, q.Limit)...)
 }
 
 // foldAll folds names for an IN list, which is never empty: an impossible name
@@ -125,41 +142,26 @@ func foldAll(names []string) []string {
 	return folded
 }
 
-func (r accountsReader) ProfileBySlug(ctx context.Context, slug string) (accounts.Profile, error) {
-	if !core.ValidText(slug) {
-		return accounts.Profile{}, accounts.ErrUserNotFound
-	}
-	var row struct {
-		UserID core.UserID
-		Slug   string
-	}
-	err := r.rawScan(ctx, &row, "SELECT user_id, slug FROM ustat_profiles WHERE slug = ?", slug)
-	if errors.Is(err, sql.ErrNoRows) {
-		return accounts.Profile{}, accounts.ErrUserNotFound
-	}
-	return accounts.Profile{UserID: row.UserID, Slug: row.Slug}, err
-}
-
 // accountsTx implements accounts.Tx.
 type accountsTx struct {
 	*Tx
 	accountsReader
-	laterTx
 }
 
-func newAccountsTx(tx *Tx) accountsTx {
-	return accountsTx{Tx: tx, accountsReader: accountsReader{session: tx.session}}
+func newAccountsTx(tx *Tx) accountsTx { return accountsTx{tx, accountsReader{tx.session}} }
+
+// texts are the fields of a user that must be texts.
+func texts(u accounts.User) []string {
+	return []string{u.Username, u.Email, u.Phone, u.FullName, u.Bio, u.PasswordHash}
 }
 
 func (t accountsTx) InsertUsers(ctx context.Context, list []accounts.User) ([]accounts.User, error) {
-	if err := checkText(len(list), func(i int) []string {
-		u := list[i]
-		return []string{u.Username, u.Email, u.FullName, u.Bio, u.PasswordHash}
-	}); err != nil {
+	if err := checkText(len(list), func(i int) []string { return texts(list[i]) }); err != nil {
 		return nil, err
 	}
 	rows := make([]userRow, len(list))
 	for i, u := range list {
+		u.Version, u.AuthVersion = 1, 1
 		rows[i] = newUserRow(u)
 	}
 	type added struct {
@@ -177,22 +179,46 @@ func (t accountsTx) InsertUsers(ctx context.Context, list []accounts.User) ([]ac
 	for _, a := range got {
 		ids[a.UsernameFolded] = a.ID
 	}
-	type profileRow struct {
-		bun.BaseModel `bun:"table:ustat_profiles"`
-		UserID        core.UserID `bun:"user_id"`
-		Slug          string      `bun:"slug"`
-	}
-	profiles := make([]profileRow, len(rows))
 	out := make([]accounts.User, len(rows))
 	for i, r := range rows {
 		r.ID = ids[r.UsernameFolded]
 		out[i] = r.user()
-		profiles[i] = profileRow{UserID: r.ID, Slug: r.UsernameFolded}
 	}
-	if len(profiles) > 0 {
-		_, err = t.Tx.exec(ctx, t.Tx.db.bun.NewInsert().Conn(t.Tx.conn).Model(&profiles))
+	return out, t.insertProfiles(ctx, out)
+}
+
+type profileRow struct {
+	bun.BaseModel `bun:"table:ustat_profiles"`
+	UserID        core.UserID `bun:"user_id"`
+	Slug          string      `bun:"slug"`
+	Listed        bool        `bun:"listed"`
+}
+
+// insertProfiles adds an empty profile for each user. Where its slug is taken, by
+// somebody who has chosen it for theirs, the user's id and some digits that nobody
+// could expect are put behind it.
+func (t accountsTx) insertProfiles(ctx context.Context, users []accounts.User) error {
+	if len(users) == 0 {
+		return nil
 	}
-	return out, err
+	rows := make([]profileRow, len(users))
+	slugs := make([]string, len(users))
+	for i, u := range users {
+		rows[i] = profileRow{UserID: u.ID, Slug: core.Fold(u.Username), Listed: u.Listed()}
+		slugs[i] = rows[i].Slug
+	}
+	where, args := in(t.Tx.db, "slug", slugs)
+	taken, err := readAll(ctx, t.Tx.session, "SELECT slug FROM ustat_profiles WHERE "+where, args, func(rows *sql.Rows, slug *string) error { return rows.Scan(slug) })
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		if slices.Contains(taken, rows[i].Slug) {
+			rows[i].Slug = fmt.Sprintf("%s-%d-%04x", rows[i].Slug, rows[i].UserID, rand.N(1<<16))
+		}
+	}
+	_, err = t.Tx.exec(ctx, t.Tx.db.bun.NewInsert().Conn(t.Tx.conn).Model(&rows))
+	return err
 }
 
 // whichTaken says which name of a refused list is not free.
@@ -226,32 +252,35 @@ func (t accountsTx) whichTaken(ctx context.Context, list []accounts.User) error 
 	return accounts.ErrUsernameTaken
 }
 
+func (t accountsTx) UsersForUpdate(ctx context.Context, usernames ...string) ([]accounts.User, error) {
+	if len(usernames) == 0 {
+		return nil, nil
+	}
+	where, args := in(t.Tx.db, "username_folded", foldAll(usernames))
+	return t.users(ctx, selectUsers+where+" ORDER BY id"+t.Tx.db.dialect.ForUpdate, args...)
+}
+
+func (t accountsTx) LockAdmins(ctx context.Context) ([]core.UserID, error) {
+	return readAll(ctx, t.Tx.session, "SELECT id FROM ustat_users WHERE role = 'admin' AND active ORDER BY id"+t.Tx.db.dialect.ForUpdate, nil, scanUserID)
+}
+
 func (t accountsTx) UpdateUser(ctx context.Context, u accounts.User) error {
-	if err := checkText(1, func(int) []string { return []string{u.Username, u.Email, u.FullName, u.Bio, u.PasswordHash} }); err != nil {
+	if err := checkText(1, func(int) []string { return texts(u) }); err != nil {
 		return err
 	}
-	same, err := t.UsersByName(ctx, []string{u.Username}, []string{u.Email})
-	if err != nil {
+	if err := t.checkUpdate(ctx, u); err != nil {
 		return err
 	}
-	for _, other := range same {
-		if other.ID == u.ID {
-			continue
-		}
-		if strings.EqualFold(other.Username, u.Username) || core.Fold(other.Username) == core.Fold(u.Username) {
-			return accounts.ErrUsernameTaken
-		}
-		return accounts.ErrEmailTaken
-	}
-	if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_profiles SET slug = ? WHERE user_id = ? AND slug = (SELECT username_folded FROM ustat_users WHERE id = ?)",
-		core.Fold(u.Username), u.ID, u.ID); err != nil {
+	if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_profiles SET listed = ?, slug = CASE WHEN slug = (SELECT username_folded FROM ustat_users WHERE id = ?) THEN ? ELSE slug END WHERE user_id = ?",
+		u.Listed(), u.ID, core.Fold(u.Username), u.ID); err != nil {
 		if t.Tx.db.constraint(err) != "" {
 			return accounts.ErrUsernameTaken
 		}
 		return err
 	}
 	row := newUserRow(u)
-	n, err := t.Tx.exec(ctx, t.Tx.db.bun.NewUpdate().Conn(t.Tx.conn).Model(&row).ExcludeColumn("created_at").WherePK())
+	row.Version++
+	n, err := t.Tx.exec(ctx, t.Tx.db.bun.NewUpdate().Conn(t.Tx.conn).Model(&row).ExcludeColumn("created_at").WherePK().Where("version = ?", u.Version))
 	switch t.Tx.db.constraint(err) { // a concurrent writer was faster
 	case "ustat_users_username":
 		return accounts.ErrUsernameTaken
@@ -259,9 +288,35 @@ func (t accountsTx) UpdateUser(ctx context.Context, u accounts.User) error {
 		return accounts.ErrEmailTaken
 	}
 	if err == nil && n == 0 {
-		return accounts.ErrUserNotFound
+		return core.ErrVersion
 	}
 	return err
+}
+
+// checkUpdate says what is in the way of an update before anything is written.
+func (t accountsTx) checkUpdate(ctx context.Context, u accounts.User) error {
+	stored, err := t.users(ctx, selectUsers+"username_folded = ? UNION "+selectUsers+"email_folded = ? UNION "+selectUsers+"id = ?",
+		core.Fold(u.Username), core.Fold(u.Email), u.ID)
+	if err != nil {
+		return err
+	}
+	found := false
+	for _, other := range stored {
+		switch {
+		case other.ID == u.ID && other.Version != u.Version:
+			return core.ErrVersion
+		case other.ID == u.ID:
+			found = true
+		case core.Fold(other.Username) == core.Fold(u.Username):
+			return accounts.ErrUsernameTaken
+		default:
+			return accounts.ErrEmailTaken
+		}
+	}
+	if !found {
+		return accounts.ErrUserNotFound
+	}
+	return nil
 }
 
 // accountsStore implements accounts.Store.
