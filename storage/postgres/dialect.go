@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/storage/internal/sqlstore"
 )
 
@@ -80,6 +81,9 @@ func (search) Write(ctx context.Context, w sqlstore.Writer, docs []sqlstore.Docu
 	}
 	return nil
 }
+
+// Delete implements sqlstore.Search: the entry is in the course's row.
+func (search) Delete(context.Context, sqlstore.Writer, courses.CourseID) error { return nil }
 
 // vector returns the text of a tsvector: each term once, with weight A in the
 // first list, B in the second, C in the third. The positions have no meaning.

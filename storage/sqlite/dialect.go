@@ -8,6 +8,7 @@ import (
 	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/storage/internal/sqlstore"
 )
 
@@ -58,6 +59,11 @@ func (search) Write(ctx context.Context, w sqlstore.Writer, docs []sqlstore.Docu
 		}
 	}
 	return nil
+}
+
+// Delete implements sqlstore.Search.
+func (search) Delete(ctx context.Context, w sqlstore.Writer, id courses.CourseID) error {
+	return w.WriteSQL(ctx, "DELETE FROM ustat_course_fts WHERE rowid = ?", id)
 }
 
 const matches = "c.id IN (SELECT rowid FROM ustat_course_fts WHERE ustat_course_fts MATCH ?)"

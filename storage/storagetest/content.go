@@ -41,9 +41,9 @@ func book(t testing.TB, b *storage.Backend) (one, other courses.Course, modules 
 	list := insertCourses(t, b, course("one", teacher), course("other", teacher))
 	one, other = list[0], list[1]
 	for i, position := range []int{5, 2, 9} {
-		modules = append(modules, courses.Module{CourseID: one.ID, Title: awkward[i], Description: awkward[i+1], Position: position})
+		modules = append(modules, courses.Module{CourseID: one.ID, Title: awkward[i], Description: awkward[i+1], TextPolicy: i, Position: position, Version: 1})
 	}
-	modules = append(modules, courses.Module{CourseID: other.ID, Title: "Other", Position: 5})
+	modules = append(modules, courses.Module{CourseID: other.ID, Title: "Other", Position: 5, Version: 1})
 	for i, m := range insertModules(t, b, modules...) {
 		require.Positive(t, m.ID)
 		modules[i].ID = m.ID
@@ -123,14 +123,14 @@ func (s suite) content() {
 		}
 		require.Equal(t, 1, won)
 	})
-	s.run("UpdateModules writes title and description, and a missing one is ErrModuleNotFound", func(t *testing.T, b *storage.Backend) {
+	s.run("UpdateModules writes title, description and text policy, and a missing one is ErrModuleNotFound", func(t *testing.T, b *storage.Backend) {
 		one, _, m := book(t, b)
 		changed := m[0]
-		changed.Title, changed.Description, changed.Position = "Новое", "'d'", 77
+		changed.Title, changed.Description, changed.Position, changed.TextPolicy, changed.Version = "Новое", "'d'", 77, 9, 50
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {
 			return tx.UpdateModules(ctx, []courses.Module{changed})
 		})
-		changed.Position = m[0].Position
+		changed.Position, changed.Version = m[0].Position, 2
 		got, err := b.Courses.Modules(timeout(t), one.ID, 0, 10)
 		require.NoError(t, err)
 		require.Equal(t, []courses.Module{m[1], changed, m[2]}, got)
@@ -155,7 +155,7 @@ func chapters(t testing.TB, b *storage.Backend, m []courses.Module) []courses.Le
 		list = append(list, courses.Lesson{
 			CourseID: module.CourseID, ModuleID: module.ID, ModulePosition: module.Position, Position: at[1],
 			Title: awkward[i], Content: "<p>" + awkward[i+1] + "</p>", Kind: []courses.Kind{courses.Text, courses.Video, courses.File}[i%3],
-			Duration: time.Duration(i) * 61 * time.Second, FreePreview: i%2 == 0,
+			Duration: time.Duration(i) * 61 * time.Second, FreePreview: i%2 == 0, TextPolicy: i, Version: 1,
 		})
 	}
 	for i, l := range insertLessons(t, b, list...) {
@@ -220,14 +220,16 @@ func (s suite) lessons() {
 		require.NoError(t, err)
 		require.Len(t, got, len(l)) // one course has all but one of them, and the new one
 	})
-	s.run("UpdateLessons writes title, kind, content, duration and preview, and a missing one is ErrLessonNotFound", func(t *testing.T, b *storage.Backend) {
+	s.run("UpdateLessons writes title, kind, content, text policy, duration and preview, and a missing one is ErrLessonNotFound", func(t *testing.T, b *storage.Backend) {
 		one, _, m := book(t, b)
 		l := chapters(t, b, m)
 		changed := l[1]
 		changed.Title, changed.Kind, changed.Content, changed.Duration, changed.FreePreview = "Новое", courses.File, "c", time.Hour, !changed.FreePreview
+		changed.TextPolicy = 9
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {
 			return tx.UpdateLessons(ctx, []courses.Lesson{changed})
 		})
+		changed.Version = 2
 		got, err := b.Courses.Lessons(timeout(t), one.ID, m[0].ID, [2]int{}, 10)
 		require.NoError(t, err)
 		require.Equal(t, []courses.Lesson{changed, l[2], l[0]}, got)

@@ -20,6 +20,7 @@ func course(slug string, teacher core.UserID) courses.Course {
 		Slug: slug, Title: "Course " + slug, Description: "About " + slug, Requirements: "None", Language: "ru",
 		Price: core.Money{Minor: 199900, Currency: "RUB"}, Status: courses.Published, Teacher: courses.Teacher{ID: teacher},
 		CreatedAt: day, UpdatedAt: day, PublishedAt: day,
+		Version: 1, // which is what an insert gives, whatever it is handed
 	}
 }
 
@@ -70,6 +71,9 @@ func newShelf(t testing.TB, b *storage.Backend) shelf {
 	}
 	s.tags = ensureTags(t, b, courses.Tag{Slug: "tag-1", Name: "analysis"}, courses.Tag{Slug: "tag-2", Name: "backend"}, courses.Tag{Slug: "tag-3", Name: "c#"}, courses.Tag{Slug: "tag-4", Name: "дизайн"})
 	require.Len(t, s.tags, 4)
+	for i := range s.tags {
+		s.tags[i].Version = 0 // as in the tags of a course
+	}
 	return s
 }
 
@@ -96,6 +100,7 @@ func (s suite) courses() {
 			c.Status = courses.Statuses[i%len(courses.Statuses)]
 			c.Language = []string{"", "ru", "en-GB"}[i%3]
 			c.Price = []core.Money{{Minor: 0, Currency: "RUB"}, {Minor: 1 << 52, Currency: "USD"}, {Minor: 500, Currency: "JPY"}}[i%3]
+			c.TextPolicy, c.Rejection = i, text
 			c.CreatedAt, c.UpdatedAt, c.PublishedAt = zoned(day), zoned(day.Add(time.Hour)), zoned(day.Add(-time.Hour))
 			if i%2 == 0 {
 				c.PublishedAt = time.Time{}
@@ -111,6 +116,7 @@ func (s suite) courses() {
 		for i, c := range list {
 			require.Positive(t, inserted[i].ID)
 			require.Equal(t, c.Slug, inserted[i].Slug, "InsertCourses returns them in order")
+			require.EqualValues(t, 1, inserted[i].Version)
 			got := bySlug(t, b, c.Slug)
 			utc(t, day, got.CreatedAt)
 			utc(t, day.Add(time.Hour), got.UpdatedAt)
@@ -213,9 +219,10 @@ func (s suite) courses() {
 			ID: list[0].ID, Slug: "after", Title: "Другое 🎓", Description: "d", Requirements: "r", Language: "en",
 			Price: core.Money{Minor: 5, Currency: "USD"}, Status: courses.Draft, Teacher: courses.Teacher{ID: sh.teachers[2]},
 			Category: sh.categories[1], Tags: []courses.Tag{sh.tags[1], sh.tags[3]}, UpdatedAt: day.Add(time.Hour),
+			TextPolicy: 7, Rejection: "too short", Version: 99,
 		}
 		require.NoError(t, updateCourses(t, b, after))
-		after.CreatedAt, after.Stats = day, stats
+		after.CreatedAt, after.Stats, after.Version = day, stats, 2
 		require.Equal(t, after, bySlug(t, b, "after"))
 		_, err := b.Courses.CourseBySlug(timeout(t), "before")
 		require.ErrorIs(t, err, courses.ErrCourseNotFound)
@@ -223,7 +230,8 @@ func (s suite) courses() {
 
 		after.CreatedAt, after.Tags, after.Category, after.PublishedAt = day.Add(-time.Hour), nil, courses.Category{}, day
 		require.NoError(t, updateCourses(t, b, after))
-		require.Equal(t, after, bySlug(t, b, "after"))
+		after.Version = 3
+		require.Equal(t, after, bySlug(t, b, "after"), "each update is a version")
 		require.NoError(t, updateCourses(t, b))
 	})
 	s.run("many courses are written and read by a number of statements that depends on blocks", func(t *testing.T, b *storage.Backend) {
@@ -251,6 +259,7 @@ func (s suite) courses() {
 		}))
 		require.Less(t, queries.Count(), n/4, "statements")
 		for _, i := range []int{0, n / 2, n - 1} {
+			list[i].Version = 2
 			require.Equal(t, plain(list[i]), bySlug(t, b, list[i].Slug))
 		}
 	})
@@ -264,6 +273,7 @@ func (s suite) courses() {
 				"Description":  func(c *courses.Course) { c.Description = bad },
 				"Requirements": func(c *courses.Course) { c.Requirements = bad },
 				"Language":     func(c *courses.Course) { c.Language = bad },
+				"Rejection":    func(c *courses.Course) { c.Rejection = bad },
 			} {
 				fresh, changed := course("new", sh.teachers[0]), c
 				set(&fresh)
@@ -280,7 +290,7 @@ func (s suite) courses() {
 					return err
 				},
 				"UpdateCategory": func(ctx context.Context, tx courses.Tx) error {
-					return tx.UpdateCategory(ctx, courses.Category{ID: sh.categories[0].ID, Name: bad})
+					return tx.UpdateCategory(ctx, courses.Category{ID: sh.categories[0].ID, Slug: "x", Name: bad})
 				},
 				"EnsureTags": func(ctx context.Context, tx courses.Tx) error {
 					_, err := tx.EnsureTags(ctx, []courses.Tag{{Slug: "new", Name: bad}})

@@ -112,7 +112,7 @@ func (s suite) tree() {
 				require.Equal(t, awkward[0], c.Name)
 				continue
 			}
-			require.Equal(t, courses.Category{ID: g["a11"].ID, Slug: "a11", Name: "Category a11", ParentID: g["a1"].ID, Parent: "a1"}, c)
+			require.Equal(t, courses.Category{ID: g["a11"].ID, Slug: "a11", Name: "Category a11", ParentID: g["a1"].ID, Parent: "a1", Version: 1}, c)
 		}
 	})
 	s.run("Subtree has a category and all below it, and an unknown slug is ErrCategoryNotFound", func(t *testing.T, b *storage.Backend) {
@@ -130,7 +130,7 @@ func (s suite) tree() {
 		require.ErrorIs(t, err, courses.ErrCategoryNotFound)
 		require.ErrorIs(t, err, core.ErrNotFound)
 	})
-	s.run("UpdateCategory writes name and parent, and a missing one is ErrCategoryNotFound", func(t *testing.T, b *storage.Backend) {
+	s.run("UpdateCategory writes slug, name and parent, and a missing one is ErrCategoryNotFound", func(t *testing.T, b *storage.Backend) {
 		g := grove(t, b)
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {
 			c := g["a1"]
@@ -139,20 +139,20 @@ func (s suite) tree() {
 				return err
 			}
 			c = g["a2"]
-			c.ParentID = 0
+			c.Slug, c.ParentID = "a3", 0
 			return tx.UpdateCategory(ctx, c)
 		})
-		found, err := b.Courses.CategoriesBySlug(timeout(t), []string{"a1", "a2"})
+		found, err := b.Courses.CategoriesBySlug(timeout(t), []string{"a1", "a2", "a3"})
 		require.NoError(t, err)
 		require.ElementsMatch(t, []courses.Category{
-			{ID: g["a1"].ID, Slug: "a1", Name: "Moved", ParentID: g["b"].ID, Parent: "b"},
-			{ID: g["a2"].ID, Slug: "a2", Name: "Category a2"},
+			{ID: g["a1"].ID, Slug: "a1", Name: "Moved", ParentID: g["b"].ID, Parent: "b", Version: 2},
+			{ID: g["a2"].ID, Slug: "a3", Name: "Category a2", Version: 2},
 		}, found)
 		ids, err := b.Courses.Subtree(timeout(t), "b")
 		require.NoError(t, err)
 		require.ElementsMatch(t, []courses.CategoryID{g["b"].ID, g["a1"].ID, g["a11"].ID}, ids)
 		err = b.Courses.Update(timeout(t), func(ctx context.Context, tx courses.Tx) error {
-			return tx.UpdateCategory(ctx, courses.Category{ID: 404, Name: "x"})
+			return tx.UpdateCategory(ctx, courses.Category{ID: 404, Slug: "x", Name: "x"})
 		})
 		require.ErrorIs(t, err, courses.ErrCategoryNotFound)
 	})

@@ -36,11 +36,14 @@ type courseRow struct {
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	PublishedAt  sql.NullTime
+	TextPolicy   int
+	Rejection    string
+	Version      int64
 }
 
 const courseColumns = "c.id, c.slug, c.title, c.description, c.requirements, c.language, c.price_minor, c.currency, c.status, c.teacher_id," +
 	" c.category_id, k.slug AS category_slug, k.name AS category_name, s.review_count, s.rating_sum, s.rating_rank, s.students, s.completions," +
-	" c.title_words, c.created_at, c.updated_at, c.published_at"
+	" c.title_words, c.created_at, c.updated_at, c.published_at, c.text_policy, c.rejection, c.version"
 
 const fromCourses = " FROM ustat_courses AS c JOIN ustat_course_stats AS s ON s.course_id = c.id LEFT JOIN ustat_categories AS k ON k.id = c.category_id"
 
@@ -51,6 +54,7 @@ func (r *courseRow) course() courses.Course {
 		Category:  courses.Category{ID: courses.CategoryID(r.CategoryID.Int64), Slug: r.CategorySlug.String, Name: r.CategoryName.String},
 		Stats:     courses.Stats{ReviewCount: r.ReviewCount, RatingSum: r.RatingSum, Students: r.Students, Completions: r.Completions},
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		TextPolicy: r.TextPolicy, Rejection: r.Rejection, Version: r.Version,
 	}
 	if r.PublishedAt.Valid {
 		c.PublishedAt = r.PublishedAt.Time.UTC()
@@ -62,14 +66,11 @@ func (r *courseRow) course() courses.Course {
 func scanCourse(rows *sql.Rows, r *courseRow) error {
 	return rows.Scan(&r.ID, &r.Slug, &r.Title, &r.Description, &r.Requirements, &r.Language, &r.PriceMinor, &r.Currency, &r.Status, &r.TeacherID,
 		&r.CategoryID, &r.CategorySlug, &r.CategoryName, &r.ReviewCount, &r.RatingSum, &r.RatingRank, &r.Students, &r.Completions,
-		&r.TitleWords, &r.CreatedAt, &r.UpdatedAt, &r.PublishedAt, &r.Field)
+		&r.TitleWords, &r.CreatedAt, &r.UpdatedAt, &r.PublishedAt, &r.TextPolicy, &r.Rejection, &r.Version, &r.Field)
 }
 
 // coursesReader implements courses.Reader over a pool or a Tx.
-type coursesReader struct {
-	session
-	pendingReader
-}
+type coursesReader struct{ session }
 
 func (r coursesReader) CourseBySlug(ctx context.Context, slug string) (courses.Course, error) {
 	found, err := r.CoursesBySlug(ctx, []string{slug})
@@ -87,6 +88,11 @@ func (r coursesReader) CoursesBySlug(ctx context.Context, slugs []string) ([]cou
 		return nil, nil
 	}
 	where, args := in(r.db, "c.slug", slugs)
+	return r.coursesWhere(ctx, where, args)
+}
+
+// coursesWhere reads courses and their tags by two statements.
+func (r coursesReader) coursesWhere(ctx context.Context, where string, args []any) ([]courses.Course, error) {
 	rows, err := readAll(ctx, r.session, "SELECT "+courseColumns+", 0"+fromCourses+" WHERE "+where, args, scanCourse)
 	if err != nil {
 		return nil, err
@@ -97,6 +103,41 @@ func (r coursesReader) CoursesBySlug(ctx context.Context, slugs []string) ([]cou
 	}
 	return found, r.fillTags(ctx, found)
 }
+
+// CurrentSlug implements courses.CourseReader.
+func (r coursesReader) CurrentSlug(ctx context.Context, old string) (string, error) {
+	if !core.ValidText(old) {
+		return "", courses.ErrCourseNotFound
+	}
+	found, err := readAll(ctx, r.session, "SELECT c.slug FROM ustat_course_slugs AS o JOIN ustat_courses AS c ON c.id = o.course_id WHERE o.slug = ?",
+		[]any{old}, scanOne[string])
+	if err == nil && len(found) == 0 {
+		err = courses.ErrCourseNotFound
+	}
+	if err != nil {
+		return "", err
+	}
+	return found[0], nil
+}
+
+// TakenSlugs implements courses.CourseReader.
+func (r coursesReader) TakenSlugs(ctx context.Context, slugs []string) ([]string, error) {
+	if slugs = validOnly(slugs); len(slugs) == 0 {
+		return nil, nil
+	}
+	present, args := in(r.db, "slug", slugs)
+	old, more := in(r.db, "slug", slugs)
+	return readAll(ctx, r.session, "SELECT slug FROM ustat_courses WHERE "+present+" UNION SELECT slug FROM ustat_course_slugs WHERE "+old,
+		append(args, more...), scanOne[string])
+}
+
+// HasCourses implements courses.CourseReader.
+func (r coursesReader) HasCourses(ctx context.Context, teacher core.UserID) (bool, error) {
+	found, err := readAll(ctx, r.session, "SELECT 1 FROM ustat_courses WHERE teacher_id = ? LIMIT 1", []any{teacher}, scanOne[int])
+	return len(found) > 0, err
+}
+
+func scanOne[T any](rows *sql.Rows, value *T) error { return rows.Scan(value) }
 
 func (r coursesReader) CourseIDs(ctx context.Context, slugs []string) (map[string]courses.CourseID, error) {
 	if slugs = validOnly(slugs); len(slugs) == 0 {
@@ -171,133 +212,10 @@ func (r coursesReader) Currencies(ctx context.Context, status courses.Status) ([
 	return []string{row.First.String, row.Last.String}, nil
 }
 
-type categoryRow struct {
-	bun.BaseModel `bun:"table:ustat_categories"`
-	ID            courses.CategoryID `bun:"id,pk,autoincrement"`
-	Slug          string             `bun:"slug"`
-	Name          string             `bun:"name"`
-	ParentID      courses.CategoryID `bun:"parent_id,nullzero"`
-	Parent        sql.NullString     `bun:"parent,scanonly"`
-	CourseCount   int                `bun:"course_count"`
-}
-
-const selectCategories = "SELECT k.id, k.slug, k.name, k.parent_id, p.slug AS parent, k.course_count FROM ustat_categories AS k LEFT JOIN ustat_categories AS p ON p.id = k.parent_id"
-
-func categories(rows []categoryRow) []courses.Category {
-	out := make([]courses.Category, len(rows))
-	for i, r := range rows {
-		out[i] = courses.Category{ID: r.ID, Slug: r.Slug, Name: r.Name, ParentID: r.ParentID, Parent: r.Parent.String, CourseCount: r.CourseCount}
-	}
-	return out
-}
-
-func (r coursesReader) Categories(ctx context.Context, after string, limit int) ([]courses.Category, error) {
-	var rows []categoryRow
-	err := r.rawScan(ctx, &rows, selectCategories+" WHERE k.slug > ? ORDER BY k.slug LIMIT ?", after, limit)
-	return categories(rows), err
-}
-
-func (r coursesReader) CategoriesBySlug(ctx context.Context, slugs []string) ([]courses.Category, error) {
-	if slugs = validOnly(slugs); len(slugs) == 0 {
-		return nil, nil
-	}
-	var rows []categoryRow
-	err := r.rawScan(ctx, &rows, selectCategories+" WHERE k.slug IN (?)", bun.List(slugs))
-	return categories(rows), err
-}
-
-func (r coursesReader) Subtree(ctx context.Context, slug string) ([]courses.CategoryID, error) {
-	if !core.ValidText(slug) {
-		return nil, courses.ErrCategoryNotFound
-	}
-	var ids []courses.CategoryID
-	// UNION, not UNION ALL: it ends even on a cycle.
-	err := r.rawScan(ctx, &ids, "WITH RECURSIVE below (id) AS (SELECT id FROM ustat_categories WHERE slug = ?"+
-		" UNION SELECT k.id FROM ustat_categories AS k JOIN below AS b ON k.parent_id = b.id) SELECT id FROM below", slug)
-	if err == nil && len(ids) == 0 {
-		return nil, courses.ErrCategoryNotFound
-	}
-	return ids, err
-}
-
-func (r coursesReader) Tags(ctx context.Context, after string, limit int) ([]courses.Tag, error) {
-	var tags []courses.Tag
-	err := r.rawScan(ctx, &tags, "SELECT id, slug, name FROM ustat_tags WHERE slug > ? ORDER BY slug LIMIT ?", after, limit)
-	return tags, err
-}
-
-func (r coursesReader) TagsBySlug(ctx context.Context, slugs []string) ([]courses.Tag, error) {
-	if slugs = validOnly(slugs); len(slugs) == 0 {
-		return nil, nil
-	}
-	var tags []courses.Tag
-	err := r.rawScan(ctx, &tags, "SELECT id, slug, name FROM ustat_tags WHERE slug IN (?)", bun.List(slugs))
-	return tags, err
-}
-
-const moduleColumns = "id, course_id, title, description, position"
-
-func (r coursesReader) Modules(ctx context.Context, course courses.CourseID, after, limit int) ([]courses.Module, error) {
-	return readAll(ctx, r.session, "SELECT "+moduleColumns+" FROM ustat_modules WHERE course_id = ? AND position > ? ORDER BY position LIMIT ?",
-		[]any{course, after, limit}, scanModule)
-}
-
-func (r coursesReader) ModulesOf(ctx context.Context, ids []courses.CourseID) ([]courses.Module, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	where, args := in(r.db, "course_id", ids)
-	return readAll(ctx, r.session, "SELECT "+moduleColumns+" FROM ustat_modules WHERE "+where, args, scanModule)
-}
-
-func scanModule(rows *sql.Rows, m *courses.Module) error {
-	return rows.Scan(&m.ID, &m.CourseID, &m.Title, &m.Description, &m.Position)
-}
-
-type lessonRow struct {
-	bun.BaseModel   `bun:"table:ustat_lessons"`
-	ID              courses.LessonID `bun:"id,pk,autoincrement"`
-	ModuleID        courses.ModuleID `bun:"module_id"`
-	CourseID        courses.CourseID `bun:"course_id"`
-	Position        int              `bun:"position"`
-	Title           string           `bun:"title"`
-	Kind            courses.Kind     `bun:"kind"`
-	Content         string           `bun:"content"`
-	DurationSeconds int64            `bun:"duration_seconds"`
-	FreePreview     bool             `bun:"free_preview"`
-}
-
-const selectLessons = "SELECT l.id, l.module_id, l.course_id, l.position, l.title, l.kind, l.content, l.duration_seconds, l.free_preview, m.position AS module_position FROM ustat_modules AS m JOIN ustat_lessons AS l ON l.module_id = m.id"
-
-func scanLesson(rows *sql.Rows, l *courses.Lesson) error {
-	var seconds int64
-	err := rows.Scan(&l.ID, &l.ModuleID, &l.CourseID, &l.Position, &l.Title, &l.Kind, &l.Content, &seconds, &l.FreePreview, &l.ModulePosition)
-	l.Duration = time.Duration(seconds) * time.Second
-	return err
-}
-
-func (r coursesReader) Lessons(ctx context.Context, course courses.CourseID, module courses.ModuleID, after [2]int, limit int) ([]courses.Lesson, error) {
-	where, args := " WHERE m.course_id = ?", []any{course}
-	if module != 0 {
-		where, args = where+" AND m.id = ?", append(args, module)
-	}
-	return readAll(ctx, r.session, selectLessons+where+" AND m.position >= ? AND (m.position, l.position) > (?, ?) ORDER BY m.position, l.position LIMIT ?",
-		append(args, after[0], after[0], after[1], limit), scanLesson)
-}
-
-func (r coursesReader) LessonsOf(ctx context.Context, modules []courses.ModuleID) ([]courses.Lesson, error) {
-	if len(modules) == 0 {
-		return nil, nil
-	}
-	where, args := in(r.db, "m.id", modules)
-	return readAll(ctx, r.session, selectLessons+" WHERE "+where, args, scanLesson)
-}
-
 // coursesTx implements courses.Tx.
 type coursesTx struct {
 	*Tx
 	coursesReader
-	pendingTx
 }
 
 // coursesStore implements courses.Store.
@@ -309,13 +227,13 @@ type coursesStore struct {
 
 func newCourses(d *DB) *coursesStore {
 	s := session{db: d}
-	return &coursesStore{coursesReader{session: s}, outbox{s, "courses"}, d}
+	return &coursesStore{coursesReader{s}, outbox{s, "courses"}, d}
 }
 
 // Update implements courses.Store.
 func (s *coursesStore) Update(ctx context.Context, fn func(ctx context.Context, tx courses.Tx) error) error {
 	return s.db.update(ctx, "courses", func(ctx context.Context, tx *Tx) error {
-		return fn(ctx, coursesTx{Tx: tx, coursesReader: coursesReader{session: tx.session}})
+		return fn(ctx, coursesTx{tx, coursesReader{tx.session}})
 	})
 }
 

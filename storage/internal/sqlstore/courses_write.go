@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"time"
 
@@ -11,102 +12,6 @@ import (
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 )
-
-// InsertCategories implements courses.Tx.
-func (t coursesTx) InsertCategories(ctx context.Context, list []courses.Category) ([]courses.Category, error) {
-	if err := checkText(len(list), func(i int) []string { return []string{list[i].Slug, list[i].Name} }); err != nil {
-		return nil, err
-	}
-	rows := make([]categoryRow, len(list))
-	for i, c := range list {
-		rows[i] = categoryRow{Slug: c.Slug, Name: c.Name, ParentID: c.ParentID}
-	}
-	ids, err := insertNamed[categoryRow, courses.CategoryID](ctx, t.Tx, "ustat_categories", rows)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]courses.Category, len(list))
-	for i, c := range list {
-		c.ID = ids[c.Slug]
-		out[i] = c
-	}
-	return out, nil
-}
-
-// insertNamed adds rows with unique slugs and returns their ids.
-func insertNamed[R any, ID ~int64](ctx context.Context, tx *Tx, table string, rows []R) (map[string]ID, error) {
-	type added struct {
-		ID   ID
-		Slug string
-	}
-	got, ok, err := insert[R, added](ctx, tx, table, rows, "id, slug")
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return nil, courses.ErrSlugTaken
-	}
-	ids := make(map[string]ID, len(got))
-	for _, a := range got {
-		ids[a.Slug] = a.ID
-	}
-	return ids, nil
-}
-
-// UpdateCategory implements courses.Tx.
-func (t coursesTx) UpdateCategory(ctx context.Context, c courses.Category) error {
-	if err := checkText(1, func(int) []string { return []string{c.Name} }); err != nil {
-		return err
-	}
-	n, err := t.Tx.rawExec(ctx, "UPDATE ustat_categories SET name = ?, parent_id = ? WHERE id = ?", c.Name, nullID(int64(c.ParentID)), c.ID)
-	if err == nil && n == 0 {
-		return courses.ErrCategoryNotFound
-	}
-	return err
-}
-
-func nullID(id int64) sql.NullInt64 { return sql.NullInt64{Int64: id, Valid: id != 0} }
-
-// RecountCategories implements courses.Tx.
-func (t coursesTx) RecountCategories(ctx context.Context) error {
-	_, err := t.Tx.rawExec(ctx, `WITH RECURSIVE below (top, id) AS (
-		SELECT id, id FROM ustat_categories UNION SELECT b.top, k.id FROM below AS b JOIN ustat_categories AS k ON k.parent_id = b.id
-	), counted (id, n) AS (
-		SELECT category_id, count(*) FROM ustat_course_stats WHERE status = 'published' GROUP BY category_id
-	), totals (id, n) AS (
-		SELECT b.top, sum(c.n) FROM below AS b JOIN counted AS c ON c.id = b.id GROUP BY b.top
-	)
-	UPDATE ustat_categories SET course_count = coalesce((SELECT n FROM totals WHERE totals.id = ustat_categories.id), 0)`)
-	return err
-}
-
-type tagRow struct {
-	bun.BaseModel `bun:"table:ustat_tags"`
-	ID            courses.TagID `bun:"id,pk,autoincrement"`
-	Slug          string        `bun:"slug"`
-	Name          string        `bun:"name"`
-}
-
-// EnsureTags implements courses.Tx.
-func (t coursesTx) EnsureTags(ctx context.Context, tags []courses.Tag) ([]courses.Tag, error) {
-	if err := checkText(len(tags), func(i int) []string { return []string{tags[i].Slug, tags[i].Name} }); err != nil || len(tags) == 0 {
-		return nil, err
-	}
-	conn, err := t.Tx.session.conn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]tagRow, len(tags))
-	slugs := make([]string, len(tags))
-	for i, tag := range tags {
-		rows[i], slugs[i] = tagRow{Slug: tag.Slug, Name: tag.Name}, tag.Slug
-	}
-	q := t.Tx.db.bun.NewInsert().Conn(conn).Model(&rows).On("CONFLICT DO NOTHING").Returning("NULL")
-	if _, err := t.Tx.exec(ctx, q); err != nil {
-		return nil, err
-	}
-	return t.TagsBySlug(ctx, slugs)
-}
 
 type courseWriteRow struct {
 	bun.BaseModel `bun:"table:ustat_courses"`
@@ -126,6 +31,8 @@ type courseWriteRow struct {
 	CreatedAt     time.Time        `bun:"created_at"`
 	UpdatedAt     time.Time        `bun:"updated_at"`
 	PublishedAt   bun.NullTime     `bun:"published_at"`
+	TextPolicy    int              `bun:"text_policy"`
+	Rejection     string           `bun:"rejection"`
 }
 
 func newCourseWriteRow(c courses.Course, doc Document) courseWriteRow {
@@ -134,6 +41,7 @@ func newCourseWriteRow(c courses.Course, doc Document) courseWriteRow {
 		Language: c.Language, Lang: baseLanguage(c.Language), PriceMinor: c.Price.Minor, Currency: c.Price.Currency, Status: c.Status,
 		TeacherID: c.Teacher.ID, CategoryID: nullID(int64(c.Category.ID)), TitleWords: len(doc.Title),
 		CreatedAt: core.Time(c.CreatedAt), UpdatedAt: core.Time(c.UpdatedAt),
+		TextPolicy: c.TextPolicy, Rejection: c.Rejection,
 	}
 	if !c.PublishedAt.IsZero() {
 		row.PublishedAt = bun.NullTime{Time: core.Time(c.PublishedAt)}
@@ -163,7 +71,7 @@ type courseTagRow struct {
 func checkCourses(list []courses.Course) error {
 	return checkText(len(list), func(i int) []string {
 		c := list[i]
-		return []string{c.Slug, c.Title, c.Description, c.Requirements, c.Language, c.Price.Currency}
+		return []string{c.Slug, c.Title, c.Description, c.Requirements, c.Language, c.Price.Currency, c.Rejection}
 	})
 }
 
@@ -188,10 +96,13 @@ func (t coursesTx) InsertCourses(ctx context.Context, list []courses.Course) ([]
 		if err != nil {
 			return err
 		}
+		if err := t.checkOldSlugs(ctx, list); err != nil {
+			return err
+		}
 		out = make([]courses.Course, len(list))
 		stats := make([]statsRow, len(list))
 		for i, c := range list {
-			c.ID = ids[c.Slug]
+			c.ID, c.Version = ids[c.Slug], 1
 			rows[i].ID, docs[i].ID, out[i] = c.ID, c.ID, c
 			stats[i] = statsRow{CourseID: c.ID, Status: c.Status, CategoryID: rows[i].CategoryID, TeacherID: c.Teacher.ID, Lang: rows[i].Lang}
 		}
@@ -200,8 +111,40 @@ func (t coursesTx) InsertCourses(ctx context.Context, list []courses.Course) ([]
 		}
 		return t.writeTagsAndText(ctx, out, rows, docs, false)
 	}
-	err := t.Tx.atomically(ctx, write)
-	return out, err
+	if err := t.Tx.atomically(ctx, write); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// checkOldSlugs refuses the slugs that other courses once had.
+//
+// It comes after the courses were written, which makes it safe under READ COMMITTED:
+// whoever takes a slug that another transaction is just leaving waits for that one
+// at the unique key, and this statement, being younger than the wait, sees the old
+// slug that it has left behind.
+func (t coursesTx) checkOldSlugs(ctx context.Context, list []courses.Course) error {
+	slugs := make([]string, len(list))
+	own := make(map[string]courses.CourseID, len(list))
+	for i, c := range list {
+		slugs[i], own[c.Slug] = c.Slug, c.ID
+	}
+	var old []oldSlugRow
+	if err := t.Tx.rawScan(ctx, &old, "SELECT slug, course_id FROM ustat_course_slugs WHERE slug IN (?)", bun.List(slugs)); err != nil {
+		return err
+	}
+	for _, o := range old {
+		if own[o.Slug] != o.CourseID {
+			return courses.ErrSlugTaken
+		}
+	}
+	return nil
+}
+
+type oldSlugRow struct {
+	bun.BaseModel `bun:"table:ustat_course_slugs"`
+	Slug          string           `bun:"slug"`
+	CourseID      courses.CourseID `bun:"course_id"`
 }
 
 // insertBlocks adds rows that meet no unique key.
@@ -240,17 +183,21 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 	if err := checkCourses(list); err != nil || len(list) == 0 {
 		return err
 	}
-	list, ids, err := t.keepCreatedAt(ctx, list)
+	list, renamed, left, err := t.lockCourses(ctx, list)
 	if err != nil {
 		return err
 	}
+	ids := make([]courses.CourseID, len(list))
+	for i, c := range list {
+		ids[i] = c.ID
+	}
 	rows, docs := prepareCourses(list)
 	return t.Tx.atomically(ctx, func() error {
-		if err := t.checkSlugs(ctx, list); err != nil {
+		if err := t.checkSlugs(ctx, renamed); err != nil {
 			return err
 		}
 		set := []string{
-			"slug", "title", "description", "requirements", "language", "lang", "price_minor", "currency", "status",
+			"slug", "title", "description", "requirements", "text_policy", "language", "lang", "price_minor", "currency", "status", "rejection",
 			"teacher_id", "category_id", "title_words", "created_at", "updated_at", "published_at",
 		}
 		err := updateRows(ctx, t.Tx, rows, courses.ErrCourseNotFound, set...)
@@ -258,6 +205,9 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 			return courses.ErrSlugTaken
 		}
 		if err != nil {
+			return err
+		}
+		if err := t.keepOldSlugs(ctx, renamed, left); err != nil {
 			return err
 		}
 		if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_course_stats SET status = c.status, category_id = c.category_id, teacher_id = c.teacher_id, lang = c.lang"+
@@ -271,38 +221,114 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 	})
 }
 
-// keepCreatedAt returns the courses and their ids, with the stored time where none
-// is given.
-func (t coursesTx) keepCreatedAt(ctx context.Context, list []courses.Course) ([]courses.Course, []courses.CourseID, error) {
-	list = slices.Clone(list)
+// lockCourses locks stored courses. It returns list with the stored time where none
+// is given, those of it whose slug changes, and the slugs that these leave.
+func (t coursesTx) lockCourses(ctx context.Context, list []courses.Course) (all, renamed []courses.Course, left []oldSlugRow, err error) {
 	ids := make([]courses.CourseID, len(list))
-	missing := false
 	for i, c := range list {
 		ids[i] = c.ID
-		missing = missing || c.CreatedAt.IsZero()
-	}
-	if !missing {
-		return list, ids, nil
 	}
 	var stored []struct {
 		ID        courses.CourseID
+		Slug      string
 		CreatedAt time.Time
 	}
-	if err := t.Tx.rawScan(ctx, &stored, "SELECT id, created_at FROM ustat_courses WHERE id IN (?)", bun.List(ids)); err != nil {
-		return nil, nil, err
+	if err := t.Tx.rawScan(ctx, &stored, "SELECT id, slug, created_at FROM ustat_courses WHERE id IN (?) ORDER BY id"+t.Tx.db.dialect.ForUpdate, bun.List(ids)); err != nil {
+		return nil, nil, nil, err
 	}
-	for i := range list {
-		for _, s := range stored {
-			if s.ID == list[i].ID && list[i].CreatedAt.IsZero() {
-				list[i].CreatedAt = s.CreatedAt
-			}
+	at := make(map[courses.CourseID]int, len(stored))
+	for i, s := range stored {
+		at[s.ID] = i
+	}
+	all = slices.Clone(list)
+	for i := range all {
+		c := &all[i]
+		place, there := at[c.ID]
+		if !there {
+			return nil, nil, nil, courses.ErrCourseNotFound
+		}
+		if c.CreatedAt.IsZero() {
+			c.CreatedAt = stored[place].CreatedAt
+		}
+		if c.Slug != stored[place].Slug {
+			renamed, left = append(renamed, *c), append(left, oldSlugRow{Slug: stored[place].Slug, CourseID: c.ID})
 		}
 	}
-	return list, ids, nil
+	return all, renamed, left, nil
 }
 
-// checkSlugs refuses slugs that other courses have.
+// keepOldSlugs keeps the slugs that renamed courses leave for them, for ever, and
+// refuses new ones that others left.
+func (t coursesTx) keepOldSlugs(ctx context.Context, renamed []courses.Course, left []oldSlugRow) error {
+	if len(renamed) == 0 {
+		return nil
+	}
+	conn, err := t.Tx.session.conn(ctx)
+	if err != nil {
+		return err
+	}
+	// A course that had its slug before has it there already.
+	if _, err := t.Tx.exec(ctx, t.Tx.db.bun.NewInsert().Conn(conn).Model(&left).On("CONFLICT DO NOTHING").Returning("NULL")); err != nil {
+		return err
+	}
+	return t.checkOldSlugs(ctx, renamed)
+}
+
+// DeleteCourse implements courses.CourseWriter.
+func (t coursesTx) DeleteCourse(ctx context.Context, id courses.CourseID) error {
+	for _, table := range [...]string{"ustat_lessons", "ustat_modules", "ustat_course_tags", "ustat_course_slugs", "ustat_course_stats"} {
+		if _, err := t.Tx.rawExec(ctx, "DELETE FROM "+table+" WHERE course_id = ?", id); err != nil {
+			return inUse(err)
+		}
+	}
+	if err := t.Tx.db.dialect.Search.Delete(ctx, t.Tx, id); err != nil {
+		return err
+	}
+	n, err := t.Tx.rawExec(ctx, "DELETE FROM ustat_courses WHERE id = ?", id)
+	if err == nil && n == 0 {
+		return courses.ErrCourseNotFound
+	}
+	return inUse(err)
+}
+
+// inUse says what it means that the database refuses to delete a row.
+func inUse(err error) error {
+	if errors.Is(err, core.ErrInvalid) {
+		return courses.ErrCourseInUse.Because(err)
+	}
+	return err
+}
+
+// CourseForUpdate implements courses.CourseWriter. The row is locked before it is
+// read with what belongs to it, so that all of it is as the last writer left it.
+func (t coursesTx) CourseForUpdate(ctx context.Context, slug string) (courses.Course, error) {
+	if !core.ValidText(slug) {
+		return courses.Course{}, courses.ErrCourseNotFound
+	}
+	var ids []courses.CourseID
+	if err := t.Tx.rawScan(ctx, &ids, "SELECT id FROM ustat_courses WHERE id = coalesce((SELECT id FROM ustat_courses WHERE slug = ?),"+
+		" (SELECT course_id FROM ustat_course_slugs WHERE slug = ?))"+t.Tx.db.dialect.ForUpdate, slug, slug); err != nil {
+		return courses.Course{}, err
+	}
+	if len(ids) == 0 {
+		return courses.Course{}, courses.ErrCourseNotFound
+	}
+	found, err := t.coursesWhere(ctx, "c.id = ?", []any{ids[0]})
+	if err == nil && len(found) == 0 {
+		err = courses.ErrCourseNotFound
+	}
+	if err != nil {
+		return courses.Course{}, err
+	}
+	return found[0], nil
+}
+
+// checkSlugs refuses slugs that other courses have, before a statement meets them,
+// after which PostgreSQL would refuse all others.
 func (t coursesTx) checkSlugs(ctx context.Context, list []courses.Course) error {
+	if len(list) == 0 {
+		return nil
+	}
 	slugs := make([]string, len(list))
 	own := make(map[string]courses.CourseID, len(list))
 	for i, c := range list {
@@ -323,7 +349,8 @@ func (t coursesTx) checkSlugs(ctx context.Context, list []courses.Course) error 
 	return nil
 }
 
-// updateRows writes the columns of rows by primary key, one statement a block.
+// updateRows writes the columns of rows by primary key, and their next version, one
+// statement a block.
 func updateRows[R any](ctx context.Context, tx *Tx, rows []R, missing error, columns ...string) error {
 	for start := 0; start < len(rows); start += blockRows {
 		block := rows[start:min(start+blockRows, len(rows))]
@@ -331,7 +358,8 @@ func updateRows[R any](ctx context.Context, tx *Tx, rows []R, missing error, col
 		if err != nil {
 			return err
 		}
-		n, err := tx.exec(ctx, tx.db.bun.NewUpdate().Conn(conn).Model(&block).Column(columns...).Bulk())
+		n, err := tx.exec(ctx, tx.db.bun.NewUpdate().Conn(conn).Model(&block).Column(columns...).Bulk().
+			Set("version = ?TableAlias.version + 1"))
 		if err != nil {
 			return err
 		}
@@ -340,114 +368,4 @@ func updateRows[R any](ctx context.Context, tx *Tx, rows []R, missing error, col
 		}
 	}
 	return nil
-}
-
-type moduleRow struct {
-	bun.BaseModel `bun:"table:ustat_modules"`
-	ID            courses.ModuleID `bun:"id,pk,autoincrement"`
-	CourseID      courses.CourseID `bun:"course_id"`
-	Position      int              `bun:"position"`
-	Title         string           `bun:"title"`
-	Description   string           `bun:"description"`
-}
-
-func moduleRows(list []courses.Module) []moduleRow {
-	rows := make([]moduleRow, len(list))
-	for i, m := range list {
-		rows[i] = moduleRow{ID: m.ID, CourseID: m.CourseID, Position: m.Position, Title: m.Title, Description: m.Description}
-	}
-	return rows
-}
-
-func checkModules(list []courses.Module) error {
-	return checkText(len(list), func(i int) []string { return []string{list[i].Title, list[i].Description} })
-}
-
-// place is where a row stands: in its parent, at its position.
-type place struct{ Parent, Position int64 }
-
-// insertPlaced adds rows that are unique by parent and position.
-func insertPlaced[R any](ctx context.Context, tx *Tx, table, parent string, rows []R) (map[place]int64, error) {
-	type added struct{ ID, Parent, Position int64 }
-	got, ok, err := insert[R, added](ctx, tx, table, rows, "id, "+parent+" AS parent, position")
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return nil, courses.ErrPositionTaken
-	}
-	ids := make(map[place]int64, len(got))
-	for _, a := range got {
-		ids[place{a.Parent, a.Position}] = a.ID
-	}
-	return ids, nil
-}
-
-// InsertModules implements courses.Tx.
-func (t coursesTx) InsertModules(ctx context.Context, list []courses.Module) ([]courses.Module, error) {
-	if err := checkModules(list); err != nil {
-		return nil, err
-	}
-	ids, err := insertPlaced(ctx, t.Tx, "ustat_modules", "course_id", moduleRows(list))
-	if err != nil {
-		return nil, err
-	}
-	out := make([]courses.Module, len(list))
-	for i, m := range list {
-		m.ID = courses.ModuleID(ids[place{int64(m.CourseID), int64(m.Position)}])
-		out[i] = m
-	}
-	return out, nil
-}
-
-// UpdateModules implements courses.Tx.
-func (t coursesTx) UpdateModules(ctx context.Context, list []courses.Module) error {
-	if err := checkModules(list); err != nil || len(list) == 0 {
-		return err
-	}
-	return t.Tx.atomically(ctx, func() error {
-		return updateRows(ctx, t.Tx, moduleRows(list), courses.ErrModuleNotFound, "title", "description")
-	})
-}
-
-func lessonRows(list []courses.Lesson) []lessonRow {
-	rows := make([]lessonRow, len(list))
-	for i, l := range list {
-		rows[i] = lessonRow{
-			ID: l.ID, ModuleID: l.ModuleID, CourseID: l.CourseID, Position: l.Position, Title: l.Title, Kind: l.Kind, Content: l.Content,
-			DurationSeconds: int64(l.Duration / time.Second), FreePreview: l.FreePreview,
-		}
-	}
-	return rows
-}
-
-func checkLessons(list []courses.Lesson) error {
-	return checkText(len(list), func(i int) []string { return []string{list[i].Title, list[i].Content} })
-}
-
-// InsertLessons implements courses.Tx.
-func (t coursesTx) InsertLessons(ctx context.Context, list []courses.Lesson) ([]courses.Lesson, error) {
-	if err := checkLessons(list); err != nil {
-		return nil, err
-	}
-	ids, err := insertPlaced(ctx, t.Tx, "ustat_lessons", "module_id", lessonRows(list))
-	if err != nil {
-		return nil, err
-	}
-	out := make([]courses.Lesson, len(list))
-	for i, l := range list {
-		l.ID = courses.LessonID(ids[place{int64(l.ModuleID), int64(l.Position)}])
-		out[i] = l
-	}
-	return out, nil
-}
-
-// UpdateLessons implements courses.Tx.
-func (t coursesTx) UpdateLessons(ctx context.Context, list []courses.Lesson) error {
-	if err := checkLessons(list); err != nil || len(list) == 0 {
-		return err
-	}
-	return t.Tx.atomically(ctx, func() error {
-		return updateRows(ctx, t.Tx, lessonRows(list), courses.ErrLessonNotFound, "title", "kind", "content", "duration_seconds", "free_preview")
-	})
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/courses/fulltext"
+	"github.com/ustat/ustat/courses/richtext"
 )
 
 // Document is what the full-text index keeps of a course.
@@ -22,7 +23,7 @@ func newDocument(c courses.Course) Document {
 	for i, t := range c.Tags {
 		names[i] = t.Name
 	}
-	body := c.Description + "\n" + c.Requirements
+	body := richtext.Text(c.Description) + "\n" + richtext.Text(c.Requirements)
 	if len(body) > maxIndexed {
 		body = body[:maxIndexed]
 	}
@@ -36,6 +37,8 @@ type Search interface {
 	// Write replaces the entries of courses in the transaction. Old says whether
 	// any of them may have been indexed before.
 	Write(ctx context.Context, w Writer, docs []Document, old bool) error
+	// Delete removes the entry of a course, unless it goes with the course's row.
+	Delete(ctx context.Context, w Writer, id courses.CourseID) error
 	// Match returns a condition on the course "c" that all terms are in it.
 	Match(terms []string) (condition string, args []any)
 	// Field returns an expression of courses.Position's field for terms.

@@ -1,0 +1,306 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/ustat/ustat/courses"
+)
+
+const moduleColumns = "id, course_id, title, description, position, text_policy, version"
+
+func (r coursesReader) Modules(ctx context.Context, course courses.CourseID, after, limit int) ([]courses.Module, error) {
+	return readAll(ctx, r.session, "SELECT "+moduleColumns+" FROM ustat_modules WHERE course_id = ? AND position > ? ORDER BY position LIMIT ?",
+		[]any{course, after, limit}, scanModule)
+}
+
+func (r coursesReader) ModulesOf(ctx context.Context, ids []courses.CourseID) ([]courses.Module, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	where, args := in(r.db, "course_id", ids)
+	return readAll(ctx, r.session, "SELECT "+moduleColumns+" FROM ustat_modules WHERE "+where, args, scanModule)
+}
+
+func scanModule(rows *sql.Rows, m *courses.Module) error {
+	return rows.Scan(&m.ID, &m.CourseID, &m.Title, &m.Description, &m.Position, &m.TextPolicy, &m.Version)
+}
+
+type lessonRow struct {
+	bun.BaseModel   `bun:"table:ustat_lessons"`
+	ID              courses.LessonID `bun:"id,pk,autoincrement"`
+	ModuleID        courses.ModuleID `bun:"module_id"`
+	CourseID        courses.CourseID `bun:"course_id"`
+	Position        int              `bun:"position"`
+	Title           string           `bun:"title"`
+	Kind            courses.Kind     `bun:"kind"`
+	Content         string           `bun:"content"`
+	DurationSeconds int64            `bun:"duration_seconds"`
+	FreePreview     bool             `bun:"free_preview"`
+	TextPolicy      int              `bun:"text_policy"`
+}
+
+const selectLessons = "SELECT l.id, l.module_id, l.course_id, l.position, l.title, l.kind, l.content, l.duration_seconds, l.free_preview, l.text_policy, l.version, m.position AS module_position FROM ustat_modules AS m JOIN ustat_lessons AS l ON l.module_id = m.id"
+
+func scanLesson(rows *sql.Rows, l *courses.Lesson) error {
+	var seconds int64
+	err := rows.Scan(&l.ID, &l.ModuleID, &l.CourseID, &l.Position, &l.Title, &l.Kind, &l.Content, &seconds, &l.FreePreview,
+		&l.TextPolicy, &l.Version, &l.ModulePosition)
+	l.Duration = time.Duration(seconds) * time.Second
+	return err
+}
+
+func (r coursesReader) Lessons(ctx context.Context, course courses.CourseID, module courses.ModuleID, after [2]int, limit int) ([]courses.Lesson, error) {
+	where, args := " WHERE m.course_id = ?", []any{course}
+	if module != 0 {
+		where, args = where+" AND m.id = ?", append(args, module)
+	}
+	return readAll(ctx, r.session, selectLessons+where+" AND m.position >= ? AND (m.position, l.position) > (?, ?) ORDER BY m.position, l.position LIMIT ?",
+		append(args, after[0], after[0], after[1], limit), scanLesson)
+}
+
+func (r coursesReader) LessonsOf(ctx context.Context, modules []courses.ModuleID) ([]courses.Lesson, error) {
+	if len(modules) == 0 {
+		return nil, nil
+	}
+	where, args := in(r.db, "m.id", modules)
+	return readAll(ctx, r.session, selectLessons+" WHERE "+where, args, scanLesson)
+}
+
+// ModuleByID implements courses.ContentReader.
+func (r coursesReader) ModuleByID(ctx context.Context, course courses.CourseID, id courses.ModuleID) (courses.Module, error) {
+	found, err := readAll(ctx, r.session, "SELECT "+moduleColumns+" FROM ustat_modules WHERE id = ? AND course_id = ?", []any{id, course}, scanModule)
+	if err == nil && len(found) == 0 {
+		err = courses.ErrModuleNotFound
+	}
+	if err != nil {
+		return courses.Module{}, err
+	}
+	return found[0], nil
+}
+
+// ModuleIDs implements courses.ContentReader.
+func (r coursesReader) ModuleIDs(ctx context.Context, course courses.CourseID) ([]courses.ModuleID, error) {
+	return readAll(ctx, r.session, "SELECT id FROM ustat_modules WHERE course_id = ? ORDER BY position", []any{course}, scanOne[courses.ModuleID])
+}
+
+// LessonByID implements courses.ContentReader.
+func (r coursesReader) LessonByID(ctx context.Context, course courses.CourseID, id courses.LessonID) (courses.Lesson, error) {
+	found, err := readAll(ctx, r.session, selectLessons+" WHERE l.id = ? AND m.course_id = ?", []any{id, course}, scanLesson)
+	if err == nil && len(found) == 0 {
+		err = courses.ErrLessonNotFound
+	}
+	if err != nil {
+		return courses.Lesson{}, err
+	}
+	return found[0], nil
+}
+
+// LessonIDs implements courses.ContentReader.
+func (r coursesReader) LessonIDs(ctx context.Context, course courses.CourseID, module courses.ModuleID) ([]courses.LessonID, error) {
+	return readAll(ctx, r.session, "SELECT id FROM ustat_lessons WHERE module_id = ? AND course_id = ? ORDER BY position", []any{module, course}, scanOne[courses.LessonID])
+}
+
+// CountContent implements courses.ContentReader.
+func (r coursesReader) CountContent(ctx context.Context, course courses.CourseID) (courses.ContentCount, error) {
+	found, err := readAll(ctx, r.session, "SELECT (SELECT count(*) FROM ustat_modules WHERE course_id = ?), count(*), count(DISTINCT module_id)"+
+		" FROM ustat_lessons WHERE course_id = ?", []any{course, course},
+		func(rows *sql.Rows, n *courses.ContentCount) error {
+			return rows.Scan(&n.Modules, &n.Lessons, &n.Filled)
+		})
+	if err != nil {
+		return courses.ContentCount{}, err
+	}
+	return found[0], nil
+}
+
+type moduleRow struct {
+	bun.BaseModel `bun:"table:ustat_modules"`
+	ID            courses.ModuleID `bun:"id,pk,autoincrement"`
+	CourseID      courses.CourseID `bun:"course_id"`
+	Position      int              `bun:"position"`
+	Title         string           `bun:"title"`
+	Description   string           `bun:"description"`
+	TextPolicy    int              `bun:"text_policy"`
+}
+
+func moduleRows(list []courses.Module) []moduleRow {
+	rows := make([]moduleRow, len(list))
+	for i, m := range list {
+		rows[i] = moduleRow{ID: m.ID, CourseID: m.CourseID, Position: m.Position, Title: m.Title, Description: m.Description, TextPolicy: m.TextPolicy}
+	}
+	return rows
+}
+
+func checkModules(list []courses.Module) error {
+	return checkText(len(list), func(i int) []string { return []string{list[i].Title, list[i].Description} })
+}
+
+// place is where a row stands: in its parent, at its position.
+type place struct{ Parent, Position int64 }
+
+// insertPlaced adds rows that are unique by parent and position.
+func insertPlaced[R any](ctx context.Context, tx *Tx, table, parent string, rows []R) (map[place]int64, error) {
+	type added struct{ ID, Parent, Position int64 }
+	got, ok, err := insert[R, added](ctx, tx, table, rows, "id, "+parent+" AS parent, position")
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, courses.ErrPositionTaken
+	}
+	ids := make(map[place]int64, len(got))
+	for _, a := range got {
+		ids[place{a.Parent, a.Position}] = a.ID
+	}
+	return ids, nil
+}
+
+// InsertModules implements courses.Tx.
+func (t coursesTx) InsertModules(ctx context.Context, list []courses.Module) ([]courses.Module, error) {
+	if err := checkModules(list); err != nil {
+		return nil, err
+	}
+	ids, err := insertPlaced(ctx, t.Tx, "ustat_modules", "course_id", moduleRows(list))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]courses.Module, len(list))
+	for i, m := range list {
+		m.ID = courses.ModuleID(ids[place{int64(m.CourseID), int64(m.Position)}])
+		m.Version = 1
+		out[i] = m
+	}
+	return out, nil
+}
+
+// UpdateModules implements courses.Tx.
+func (t coursesTx) UpdateModules(ctx context.Context, list []courses.Module) error {
+	if err := checkModules(list); err != nil || len(list) == 0 {
+		return err
+	}
+	return t.Tx.atomically(ctx, func() error {
+		return updateRows(ctx, t.Tx, moduleRows(list), courses.ErrModuleNotFound, "title", "description", "text_policy")
+	})
+}
+
+func lessonRows(list []courses.Lesson) []lessonRow {
+	rows := make([]lessonRow, len(list))
+	for i, l := range list {
+		rows[i] = lessonRow{
+			ID: l.ID, ModuleID: l.ModuleID, CourseID: l.CourseID, Position: l.Position, Title: l.Title, Kind: l.Kind, Content: l.Content,
+			DurationSeconds: int64(l.Duration / time.Second), FreePreview: l.FreePreview, TextPolicy: l.TextPolicy,
+		}
+	}
+	return rows
+}
+
+func checkLessons(list []courses.Lesson) error {
+	return checkText(len(list), func(i int) []string { return []string{list[i].Title, list[i].Content} })
+}
+
+// InsertLessons implements courses.Tx.
+func (t coursesTx) InsertLessons(ctx context.Context, list []courses.Lesson) ([]courses.Lesson, error) {
+	if err := checkLessons(list); err != nil {
+		return nil, err
+	}
+	ids, err := insertPlaced(ctx, t.Tx, "ustat_lessons", "module_id", lessonRows(list))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]courses.Lesson, len(list))
+	for i, l := range list {
+		l.ID = courses.LessonID(ids[place{int64(l.ModuleID), int64(l.Position)}])
+		l.Version = 1
+		out[i] = l
+	}
+	return out, nil
+}
+
+// UpdateLessons implements courses.Tx.
+func (t coursesTx) UpdateLessons(ctx context.Context, list []courses.Lesson) error {
+	if err := checkLessons(list); err != nil || len(list) == 0 {
+		return err
+	}
+	return t.Tx.atomically(ctx, func() error {
+		return updateRows(ctx, t.Tx, lessonRows(list), courses.ErrLessonNotFound, "title", "kind", "content", "text_policy", "duration_seconds", "free_preview")
+	})
+}
+
+// DeleteModule implements courses.ContentWriter.
+func (t coursesTx) DeleteModule(ctx context.Context, course courses.CourseID, id courses.ModuleID) error {
+	if _, err := t.Tx.rawExec(ctx, "DELETE FROM ustat_lessons WHERE module_id = ? AND course_id = ?", id, course); err != nil {
+		return err
+	}
+	n, err := t.Tx.rawExec(ctx, "DELETE FROM ustat_modules WHERE id = ? AND course_id = ?", id, course)
+	if err == nil && n == 0 {
+		return courses.ErrModuleNotFound
+	}
+	return err
+}
+
+// DeleteLesson implements courses.ContentWriter.
+func (t coursesTx) DeleteLesson(ctx context.Context, course courses.CourseID, id courses.LessonID) error {
+	n, err := t.Tx.rawExec(ctx, "DELETE FROM ustat_lessons WHERE id = ? AND course_id = ?", id, course)
+	if err == nil && n == 0 {
+		return courses.ErrLessonNotFound
+	}
+	return err
+}
+
+// outOfTheWay is added to positions that are about to be given anew. Positions are
+// less, so that no two rows meet on the way, although both engines check the unique
+// key row by row.
+const outOfTheWay = 1 << 32
+
+// PlaceModules implements courses.ContentWriter.
+func (t coursesTx) PlaceModules(ctx context.Context, course courses.CourseID, ids []courses.ModuleID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return t.Tx.atomically(ctx, func() error {
+		if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_modules SET position = position + ? WHERE course_id = ? AND id IN (?)", outOfTheWay, course, bun.List(ids)); err != nil {
+			return err
+		}
+		places, args := places(ids)
+		n, err := t.Tx.rawExec(ctx, places+" UPDATE ustat_modules SET position = v.place, version = version + CASE WHEN position = v.place + ? THEN 0 ELSE 1 END"+
+			" FROM v WHERE ustat_modules.id = v.id AND course_id = ?", append(args, outOfTheWay, course)...)
+		if err == nil && int(n) < len(ids) {
+			return courses.ErrModuleNotFound
+		}
+		return err
+	})
+}
+
+// places returns a common table v of ids and their places, from 1.
+func places[ID ~int64](ids []ID) (string, []any) {
+	args := make([]any, 0, 2*len(ids)+3)
+	for i, id := range ids {
+		args = append(args, id, i+1)
+	}
+	return "WITH v (id, place) AS (VALUES (?, ?)" + strings.Repeat(", (?, ?)", len(ids)-1) + ")", args
+}
+
+// PlaceLessons implements courses.ContentWriter.
+func (t coursesTx) PlaceLessons(ctx context.Context, course courses.CourseID, module courses.ModuleID, ids []courses.LessonID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return t.Tx.atomically(ctx, func() error {
+		if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_lessons SET position = position + ? WHERE course_id = ? AND id IN (?)", outOfTheWay, course, bun.List(ids)); err != nil {
+			return err
+		}
+		places, args := places(ids)
+		n, err := t.Tx.rawExec(ctx, places+" UPDATE ustat_lessons SET module_id = ?, position = v.place,"+
+			" version = version + CASE WHEN position = v.place + ? AND module_id = ? THEN 0 ELSE 1 END"+
+			" FROM v WHERE ustat_lessons.id = v.id AND course_id = ?", append(args, module, outOfTheWay, module, course)...)
+		if err == nil && int(n) < len(ids) {
+			return courses.ErrLessonNotFound
+		}
+		return err
+	})
+}

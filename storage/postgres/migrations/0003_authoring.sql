@@ -1,0 +1,28 @@
+ALTER TABLE ustat_categories ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
+--bun:split
+ALTER TABLE ustat_tags ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
+--bun:split
+ALTER TABLE ustat_courses ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
+--bun:split
+ALTER TABLE ustat_modules ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
+--bun:split
+ALTER TABLE ustat_lessons ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
+--bun:split
+ALTER TABLE ustat_courses ADD COLUMN text_policy INTEGER NOT NULL DEFAULT 0;
+--bun:split
+ALTER TABLE ustat_modules ADD COLUMN text_policy INTEGER NOT NULL DEFAULT 0;
+--bun:split
+ALTER TABLE ustat_lessons ADD COLUMN text_policy INTEGER NOT NULL DEFAULT 0;
+--bun:split
+ALTER TABLE ustat_courses ADD COLUMN rejection TEXT NOT NULL DEFAULT '';
+--bun:split
+ALTER TABLE ustat_modules ALTER COLUMN position TYPE BIGINT;
+--bun:split
+ALTER TABLE ustat_lessons ALTER COLUMN position TYPE BIGINT;
+--bun:split
+CREATE TABLE ustat_course_slugs (
+    slug TEXT COLLATE "C" PRIMARY KEY,
+    course_id BIGINT NOT NULL REFERENCES ustat_courses (id)
+);
+--bun:split
+CREATE INDEX ustat_course_slugs_course ON ustat_course_slugs (course_id);
