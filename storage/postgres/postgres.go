@@ -94,7 +94,6 @@ func newDB(db *sql.DB, opt *Options) *sqlstore.DB {
 	return sqlstore.NewDB(bun.NewDB(db, pgdialect.New()), db, sqlstore.Dialect{
 		Migrations:    files,
 		MigrationLock: "SELECT pg_advisory_xact_lock(7561346012)",
-		ForUpdate:     " FOR UPDATE",
 		TreeLock:      "SELECT pg_advisory_xact_lock(7561346013)",
 		TableExists:   "SELECT count(to_regclass('ustat_migrations'))",
 		Search:        search{},

@@ -26,9 +26,6 @@ type Dialect struct {
 	// MigrationLock is run first in the transaction of each migration, so that
 	// two processes take turns. Empty where BEGIN itself does that.
 	MigrationLock string
-	// ForUpdate at the end of a query locks the rows that it finds until the
-	// transaction ends. Empty where writing transactions take turns.
-	ForUpdate string
 	// TreeLock makes the transactions that run it take turns. Empty where all
 	// writing ones do.
 	TreeLock string
