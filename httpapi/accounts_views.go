@@ -55,18 +55,13 @@ func specializationOf(s accounts.Specialization) specialization {
 	return specialization{s.Slug, s.Name}
 }
 
-type link struct {
-	Name string `json:"name"`
-	URL  string `json:"url"`
-}
-
 type profile struct {
 	Slug            string           `json:"slug"`
 	Username        string           `json:"username"`
 	Name            string           `json:"name"`
 	Role            string           `json:"role" enum:"student,teacher,producer,admin"`
 	Bio             string           `json:"bio"`
-	Links           []link           `json:"links" nullable:"false"`
+	Links           []accounts.Link  `json:"links" nullable:"false"`
 	Specializations []specialization `json:"specializations" nullable:"false"`
 	Rating          *float64         `json:"rating" minimum:"1" maximum:"5" doc:"From the reviews of the user's courses; null without any"`
 }
@@ -74,10 +69,7 @@ type profile struct {
 func profileOf(p accounts.PublicProfile) profile {
 	out := profile{
 		Slug: p.Slug, Username: p.Username, Name: p.Name, Role: string(p.Role), Bio: p.Bio,
-		Links: make([]link, len(p.Links)), Specializations: make([]specialization, len(p.Specializations)),
-	}
-	for i, l := range p.Links {
-		out.Links[i] = link{l.Name, l.URL}
+		Links: append([]accounts.Link{}, p.Links...), Specializations: make([]specialization, len(p.Specializations)),
 	}
 	for i, s := range p.Specializations {
 		out.Specializations[i] = specializationOf(s)

@@ -31,13 +31,6 @@ func present[T, V any](items []T, next string, view func(T) V) list[V] {
 	return out
 }
 
-type money struct {
-	AmountMinor int64  `json:"amount_minor" doc:"In minor units of the currency: 199900 is 1999.00 RUB"`
-	Currency    string `json:"currency" doc:"ISO 4217" example:"RUB"`
-}
-
-func moneyOf(m core.Money) money { return money{m.Minor, m.Currency} }
-
 type teacher struct {
 	Username string `json:"username"`
 	Name     string `json:"name"`
@@ -62,7 +55,7 @@ type course struct {
 	Description   string        `json:"description" doc:"Sanitized rich text"`
 	Requirements  string        `json:"requirements"`
 	Language      string        `json:"language" doc:"BCP 47; empty when unknown"`
-	Price         money         `json:"price"`
+	Price         core.Money    `json:"price" doc:"In minor units of a currency of ISO 4217: 199900 is 1999.00 RUB"`
 	Status        string        `json:"status" enum:"draft,review,published,archived"`
 	Teacher       teacher       `json:"teacher"`
 	Category      *categoryName `json:"category" doc:"null when it has none"`
@@ -79,7 +72,7 @@ type course struct {
 func courseOf(c courses.Course) course {
 	out := course{
 		Slug: c.Slug, Title: c.Title, Description: c.Description, Requirements: c.Requirements,
-		Language: c.Language, Price: moneyOf(c.Price), Status: string(c.Status),
+		Language: c.Language, Price: c.Price, Status: string(c.Status),
 		Teacher:     teacher{c.Teacher.Username, c.Teacher.Name},
 		Tags:        make([]courseTag, len(c.Tags)),
 		ReviewCount: c.Stats.ReviewCount, StudentCount: c.Stats.Students,
