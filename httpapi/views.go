@@ -66,7 +66,7 @@ type course struct {
 	CreatedAt     time.Time     `json:"created_at"`
 	UpdatedAt     time.Time     `json:"updated_at"`
 	PublishedAt   *time.Time    `json:"published_at" doc:"null when it never was"`
-	Rejection     *string       `json:"rejection_reason" doc:"Why a review sent it back; null otherwise, and once it is submitted again"`
+	Rejection     string        `json:"rejection_reason,omitempty" doc:"Why a review sent it back, until it is submitted again"`
 }
 
 func courseOf(c courses.Course) course {
@@ -88,9 +88,7 @@ func courseOf(c courses.Course) course {
 		out.AverageRating = &average
 	}
 	out.PublishedAt = timeOrNull(c.PublishedAt)
-	if c.Rejection != "" {
-		out.Rejection = &c.Rejection
-	}
+	out.Rejection = c.Rejection
 	return out
 }
 
