@@ -67,7 +67,8 @@ func RequestHash(request any) [32]byte {
 // in the same database.
 type Tx interface {
 	// Emit hands over an event. It is buffered; all events of an Update are
-	// written by one statement just before COMMIT, and dropped by a rollback.
+	// written by one statement just before COMMIT, and dropped by a rollback. A
+	// payload longer than MaxPayload is ErrInvalid.
 	Emit(ctx context.Context, events ...Event) error
 	// Audit writes one row of the audit log.
 	Audit(ctx context.Context, entry AuditEntry) error
@@ -86,6 +87,18 @@ type Outbox interface {
 	Pending(ctx context.Context, limit int) ([]Event, error)
 	// Done marks events as handed over. Unknown and done ids are ignored.
 	Done(ctx context.Context, ids ...uuid.UUID) error
+}
+
+// MaxPayload is how many bytes the payload of an event may have.
+const MaxPayload = 8 << 20
+
+// Notifier is implemented by a Store that can tell of its commits, so that events
+// need not wait for the next look into the outbox.
+type Notifier interface {
+	// OnCommit makes f be called soon after each commit of this process that left
+	// events in the store's outbox, on the goroutine that committed. F does not block.
+	// Commits of a host's own transaction are not seen. It is safe for concurrent use.
+	OnCommit(f func())
 }
 
 // Joiner is implemented by stores that can work inside a host's transaction. S is

@@ -34,6 +34,7 @@ var everywhereBelowTransport = map[string]string{
 	"github.com/stretchr/testify":    "tests only",
 	"github.com/schollz/progressbar": "the library says how far it is; programs draw it",
 	"github.com/alecthomas/kong":     "flags belong to programs",
+	"github.com/riverqueue":          "the queue's library lives in tasks/riverqueue",
 	module + "/storage":              "domains own their Store; storage implements it",
 	module + "/httpapi":              "transport knows services, never the other way",
 }
@@ -55,6 +56,9 @@ var rules = []rule{
 	})},
 	{[]string{"accounts"}, with(everywhereBelowTransport, map[string]string{module + "/courses": "accounts come before courses"})},
 	{[]string{"courses/..."}, everywhereBelowTransport},
+	{[]string{"tasks"}, with(everywhereBelowTransport, map[string]string{
+		module + "/accounts": "tasks deliver any domain's events", module + "/courses": "tasks deliver any domain's events",
+	})},
 	{[]string{"transfer"}, without(everywhereBelowTransport, module+"/storage")},
 	{[]string{"."}, without(everywhereBelowTransport, module+"/storage")},
 	{[]string{"storage"}, without(everywhereBelowTransport, module+"/storage")},
@@ -106,7 +110,7 @@ func TestDomainsImportFewModules(t *testing.T) {
 		"github.com/golang-jwt/jwt/v5",                                                                 // access tokens; of the standard library beside it, and no net/http
 		"github.com/go-playground/", "github.com/gabriel-vasile/mimetype", "github.com/leodido/go-urn", // the validator and its own
 	}
-	for _, pattern := range []string{"core", "accounts", "courses/..."} {
+	for _, pattern := range []string{"core", "accounts", "courses/...", "tasks"} {
 		for _, pkg := range list(t, pattern) {
 			for _, dep := range pkg.Deps {
 				first, _, _ := strings.Cut(dep, "/")
