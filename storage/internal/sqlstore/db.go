@@ -85,6 +85,7 @@ type DB struct {
 	holder     *atomic.Value // the operation that holds the gate: string
 	hook       hook
 	statements *statements // prepared on the reading pool
+	listeners  *listeners
 }
 
 // Options tune a DB. Zero fields get their defaults.
@@ -117,7 +118,7 @@ func NewDB(db *bun.DB, writer *sql.DB, dialect Dialect, opt Options) *DB {
 	h := hook{opt.Observer}
 	d := &DB{
 		bun: db.WithQueryHook(h), hook: h, statements: &statements{text: map[string]*sql.Stmt{}},
-		writer: writer, dialect: dialect, opt: opt, closed: new(atomic.Bool), holder: new(atomic.Value),
+		writer: writer, dialect: dialect, opt: opt, closed: new(atomic.Bool), holder: new(atomic.Value), listeners: &listeners{calls: map[string][]func(){}},
 	}
 	if opt.OneWriter {
 		d.gate = make(chan struct{}, 1)

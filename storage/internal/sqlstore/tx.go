@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,6 +50,9 @@ func (tx *Tx) Emit(ctx context.Context, events ...core.Event) error {
 		return err
 	}
 	for _, e := range events {
+		if len(e.Payload) > core.MaxPayload {
+			return core.Invalid("payload", "max", strconv.Itoa(core.MaxPayload), strconv.Itoa(len(e.Payload)), "the payload of an event is too long")
+		}
 		if err := checkJSON("payload", e.Payload); err != nil {
 			return err
 		}
@@ -141,6 +146,35 @@ func (tx *Tx) SaveAnswer(ctx context.Context, k core.IdempotencyKey, answer []by
 type outbox struct {
 	session
 	store string
+}
+
+// OnCommit implements core.Notifier.
+func (o outbox) OnCommit(f func()) { o.db.listeners.add(o.store, f) }
+
+// listeners are told of commits that left events, by the store's name.
+type listeners struct {
+	mu    sync.RWMutex
+	calls map[string][]func()
+}
+
+func (l *listeners) add(store string, f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls[store] = append(l.calls[store], f)
+}
+
+// tell calls the listeners of a store, or all of them for "".
+func (l *listeners) tell(store string) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for name, calls := range l.calls {
+		if store != "" && store != name {
+			continue
+		}
+		for _, f := range calls {
+			f()
+		}
+	}
 }
 
 // Pending implements core.Outbox.

@@ -66,7 +66,13 @@ func (d *DB) updateOnce(ctx context.Context, store string, fn func(ctx context.C
 	}
 	tx.done.Store(true)
 	committing = true
-	return d.commit(ctx, sqlTx, cancel)
+	if err := d.commit(ctx, sqlTx, cancel); err != nil {
+		return err
+	}
+	if len(tx.events) > 0 {
+		d.listeners.tell(store)
+	}
+	return nil
 }
 
 // commit ends the transaction. Neither the caller's ctx nor its deadline counts
