@@ -78,6 +78,9 @@ type Tx interface {
 	Claim(ctx context.Context, key IdempotencyKey) (answer []byte, done bool, err error)
 	// SaveAnswer keeps the answer of a key claimed in this transaction.
 	SaveAnswer(ctx context.Context, key IdempotencyKey, answer []byte) error
+	// ForgetKeys removes up to limit idempotency keys of before, the oldest first, and
+	// returns how many.
+	ForgetKeys(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Outbox is what every Store implements so that its events can be delivered.
@@ -87,6 +90,9 @@ type Outbox interface {
 	Pending(ctx context.Context, limit int) ([]Event, error)
 	// Done marks events as handed over. Unknown and done ids are ignored.
 	Done(ctx context.Context, ids ...uuid.UUID) error
+	// Forget removes up to limit events of this store that were done before a time, the
+	// oldest first, and returns how many.
+	Forget(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // MaxPayload is how many bytes the payload of an event may have.

@@ -20,6 +20,10 @@ type Backend struct {
 	Courses  courses.Store
 	Keys     Keys
 	Schema   Schema
+	// Atomic runs fn in one transaction of the database that Join joins: nil commits, an
+	// error or a panic rolls back; fn runs again when its error is core.ErrRetry. Nil
+	// where there is no such transaction, or one already.
+	Atomic func(ctx context.Context, fn func(tx *sql.Tx) error) error
 	// Ping fails when the database does not answer.
 	Ping func(ctx context.Context) error
 	// Close ends what Open started. It never closes a handle that was given.
@@ -64,6 +68,7 @@ func (b *Backend) Join(tx *sql.Tx) (*Backend, error) {
 	if joined.Courses, err = join(b.Courses, tx, "courses"); err != nil {
 		return nil, err
 	}
+	joined.Atomic = nil
 	joined.Close = func() error { return nil }
 	return &joined, nil
 }

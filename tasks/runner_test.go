@@ -61,6 +61,8 @@ func (o *outbox) Done(_ context.Context, ids ...uuid.UUID) error {
 	return nil
 }
 
+func (o *outbox) Forget(context.Context, time.Time, int) (int, error) { return 0, nil }
+
 func (o *outbox) OnCommit(f func()) { o.onCommit = f }
 
 func (o *outbox) Emit(_ context.Context, events ...core.Event) error {
@@ -272,7 +274,9 @@ func TestPoisonIsDiscardedAndOthersGoOn(t *testing.T) {
 		"an error that panics": func(context.Context, core.Event) error {
 			return (*nilError)(nil)
 		},
-		"gives up": func(context.Context, core.Event) error { return fmt.Errorf("no use: %w", tasks.Discard(errors.New("bad"))) },
+		"gives up": func(context.Context, core.Event) error {
+			return fmt.Errorf("no use: %w", tasks.Discard(errors.New("bad")))
+		},
 	} {
 		w.subscribe(tasks.Subscription{Name: name, MaxAttempts: 2, Timeout: 20 * time.Millisecond, Backoff: time.Millisecond, Handle: poison})
 	}

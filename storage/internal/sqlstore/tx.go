@@ -142,6 +142,13 @@ func (tx *Tx) SaveAnswer(ctx context.Context, k core.IdempotencyKey, answer []by
 	return err
 }
 
+// ForgetKeys implements core.Tx.
+func (tx *Tx) ForgetKeys(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := tx.rawExec(ctx, "DELETE FROM ustat_idempotency WHERE (scope, key) IN (SELECT scope, key FROM ustat_idempotency WHERE created_at < ? ORDER BY created_at LIMIT ?)",
+		core.Time(before), limit)
+	return int(n), err
+}
+
 // outbox implements core.Outbox for the store of that name.
 type outbox struct {
 	session
@@ -201,6 +208,17 @@ func (o outbox) Done(ctx context.Context, ids ...uuid.UUID) error {
 			o.db.opt.Now(), o.store, bun.List(ids))
 		return err
 	})
+}
+
+// Forget implements core.Outbox.
+func (o outbox) Forget(ctx context.Context, before time.Time, limit int) (removed int, err error) {
+	err = o.db.update(ctx, o.store, func(ctx context.Context, tx *Tx) error {
+		n, err := tx.rawExec(ctx, "DELETE FROM ustat_outbox WHERE id IN (SELECT id FROM ustat_outbox WHERE store = ? AND done_at < ? ORDER BY done_at LIMIT ?)",
+			o.store, core.Time(before), limit)
+		removed = int(n)
+		return err
+	})
+	return removed, err
 }
 
 // keys implements storage.Keys.

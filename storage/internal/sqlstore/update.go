@@ -75,6 +75,22 @@ func (d *DB) updateOnce(ctx context.Context, store string, fn func(ctx context.C
 	return nil
 }
 
+// atomic implements Backend.Atomic. What the joined stores emit inside fn is not
+// seen here, so every listener is told.
+func (d *DB) atomic(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	err := d.update(ctx, "atomic", func(_ context.Context, tx *Tx) error {
+		err := fn(tx.conn.(*sql.Tx))
+		if err != nil && d.dialect.Classify(err) == Retry { // of a statement of the caller's own
+			return core.ErrRetry.Because(err)
+		}
+		return err
+	})
+	if err == nil {
+		d.listeners.tell("")
+	}
+	return err
+}
+
 // commit ends the transaction. Neither the caller's ctx nor its deadline counts
 // any more; the commit has one of its own.
 func (d *DB) commit(ctx context.Context, tx *sql.Tx, cancel context.CancelFunc) error {
