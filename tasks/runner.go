@@ -19,6 +19,8 @@ type Config struct {
 	Queue    Queue     // needed
 	// Sources are the stores whose events are relayed. Without any, nothing is.
 	Sources []Source
+	// NoRelay keeps this process from relaying events and from asking for periodic jobs.
+	NoRelay bool
 	// Concurrency is how many jobs are worked at once, 1 to 1,000, and -1 for none: the
 	// process still relays events and asks for periodic jobs. Zero means 10.
 	Concurrency int
@@ -96,6 +98,9 @@ func (r *Runner) Start(ctx context.Context) error {
 		}
 	}
 	r.started = true
+	if c.NoRelay {
+		return nil
+	}
 	schedule := &schedule{periodic: c.Registry.periodic, queue: c.Queue, clock: c.Clock, log: c.Logger}
 	loops := []func(context.Context){schedule.run}
 	for _, source := range c.Sources {

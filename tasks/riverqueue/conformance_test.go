@@ -1,17 +1,26 @@
 package riverqueue_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/ustat/ustat/internal/pgtest"
 	"github.com/ustat/ustat/tasks"
 	"github.com/ustat/ustat/tasks/riverqueue"
 	"github.com/ustat/ustat/tasks/taskstest"
 )
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		pgtest.Stop()
+		os.Exit(code)
+	}))
+}
 
 var quick = &riverqueue.Options{Poll: 20 * time.Millisecond}
 

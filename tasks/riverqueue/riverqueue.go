@@ -154,7 +154,9 @@ func newQueue[TTx any](driver riverdriver.Driver[TTx], o Options, byKind string,
 }
 
 // config returns what a client that only inserts is made with.
-func (q *queue[TTx]) config() *river.Config { return &river.Config{Logger: q.options.Logger, Schema: q.options.Schema} }
+func (q *queue[TTx]) config() *river.Config {
+	return &river.Config{Logger: q.options.Logger, Schema: q.options.Schema}
+}
 
 // usable returns core.ErrClosed after Stop.
 func (q *queue[TTx]) usable() error {

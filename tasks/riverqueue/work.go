@@ -86,7 +86,9 @@ type worker struct {
 func (w *worker) Timeout(job *river.Job[args]) time.Duration { return job.Args.timeout() + w.lostAfter }
 
 // NextRetry implements river.Worker.
-func (w *worker) NextRetry(job *river.Job[args]) time.Time { return time.Now().UTC().Add(job.Args.after) }
+func (w *worker) NextRetry(job *river.Job[args]) time.Time {
+	return time.Now().UTC().Add(job.Args.after)
+}
 
 // Work implements river.Worker.
 func (w *worker) Work(ctx context.Context, job *river.Job[args]) error {

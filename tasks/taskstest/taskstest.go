@@ -253,7 +253,9 @@ func (s suite) working() {
 	})
 	s.run("a refused job is discarded at once", func(t *testing.T, q tasks.Queue) {
 		require.NoError(t, q.Insert(ctx(t), tasks.Insert{Kind: "test", Key: "a", MaxAttempts: 9}))
-		start(t, q, 1, func(context.Context, tasks.Job) tasks.Outcome { return tasks.Outcome{Result: tasks.Refused, Error: "never"} })
+		start(t, q, 1, func(context.Context, tasks.Job) tasks.Outcome {
+			return tasks.Outcome{Result: tasks.Refused, Error: "never"}
+		})
 		j := await(t, q, "a", tasks.Discarded)
 		require.Equal(t, 1, j.Attempt)
 		require.Equal(t, "never", j.Failures[len(j.Failures)-1].Error[len(j.Failures[len(j.Failures)-1].Error)-5:])
