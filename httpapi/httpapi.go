@@ -139,6 +139,7 @@ func newAPI(p *ustat.Platform, options Options) *api {
 	a.mountAccounts()
 	a.mountCourses()
 	a.mountAuthoring()
+	a.mountJobs()
 	a.mountHealth()
 	a.mux.HandleFunc("/", a.unrouted)
 	return a
