@@ -108,7 +108,7 @@ func (p *Platform) stopTasks(ctx context.Context) error {
 
 // cleanup removes what has been kept for long enough: a batch at a time, each in a
 // short transaction of its own, with a pause after it.
-func (p *Platform) cleanup(ctx context.Context) error {
+func (p *Platform) cleanup(ctx context.Context, _ time.Time) error {
 	ctx = core.WithOperation(ctx, CleanupTask)
 	r, now := p.config.Retention, p.config.Clock.Now()
 	var errs []error

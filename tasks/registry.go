@@ -65,8 +65,9 @@ type Periodic struct {
 	MaxAttempts int
 	// Timeout is as in Kind.
 	Timeout time.Duration
-	// Do does the work.
-	Do func(ctx context.Context) error
+	// Do does the work of the period that began then, at least once: its effect is the
+	// same when it comes again, as after the death of a process.
+	Do func(ctx context.Context, period time.Time) error
 }
 
 // handler works the jobs of a kind.
@@ -173,14 +174,24 @@ func (r *Registry) Every(p Periodic) error {
 	if _, err := p.insert(0); err != nil {
 		return err
 	}
-	return r.add(p.Name, handler{version: 1, backoff: time.Second, run: func(ctx context.Context, _ Job) error { return p.Do(ctx) }},
+	return r.add(p.Name, handler{version: 1, backoff: time.Second, run: func(ctx context.Context, job Job) error {
+		var period time.Time
+		if err := json.Unmarshal(job.Args, &period); err != nil {
+			return Discard(err)
+		}
+		return p.Do(ctx, period)
+	}},
 		func() { r.periodic = append(r.periodic, p) })
 }
 
 // insert returns the job of a period.
 func (p Periodic) insert(number int64) (Insert, error) {
 	key := p.Name + "/" + p.Every.String() + "/" + strconv.FormatInt(number, 10)
-	return Insert{Kind: p.Name, Key: key, MaxAttempts: p.MaxAttempts, Timeout: p.Timeout}.WithDefaults()
+	begin, err := json.Marshal(time.Unix(0, number*int64(p.Every)).UTC())
+	if err != nil {
+		return Insert{}, err
+	}
+	return Insert{Kind: p.Name, Key: key, Args: begin, MaxAttempts: p.MaxAttempts, Timeout: p.Timeout}.WithDefaults()
 }
 
 func (r *Registry) add(name string, h handler, also func()) error {

@@ -396,9 +396,14 @@ func TestPeriodicWorkIsDoneOnceAPeriodByAnyNumberOfProcesses(t *testing.T) {
 	c.now.Store(time.Date(2026, 1, 2, 3, 59, 0, 0, time.UTC).UnixNano())
 	queue := tasks.NewMemory(&c)
 	var runs atomic.Int64
+	count := func(_ context.Context, period time.Time) error {
+		require.Equal(t, c.Now().Truncate(time.Hour), period)
+		runs.Add(1)
+		return nil
+	}
 	for range 3 {
 		registry := tasks.NewRegistry()
-		require.NoError(t, registry.Every(tasks.Periodic{Name: "hourly", Every: time.Hour, Do: func(context.Context) error { runs.Add(1); return nil }}))
+		require.NoError(t, registry.Every(tasks.Periodic{Name: "hourly", Every: time.Hour, Do: count}))
 		// A web process: it asks, and works nothing.
 		r, err := tasks.NewRunner(tasks.Config{Registry: registry, Queue: noStop{queue}, Concurrency: -1, Clock: &c})
 		require.NoError(t, err)
@@ -406,7 +411,7 @@ func TestPeriodicWorkIsDoneOnceAPeriodByAnyNumberOfProcesses(t *testing.T) {
 		t.Cleanup(func() { require.NoError(t, r.Stop(context.Background())) })
 	}
 	registry := tasks.NewRegistry()
-	require.NoError(t, registry.Every(tasks.Periodic{Name: "hourly", Every: time.Hour, Do: func(context.Context) error { runs.Add(1); return nil }}))
+	require.NoError(t, registry.Every(tasks.Periodic{Name: "hourly", Every: time.Hour, Do: count}))
 	r, err := tasks.NewRunner(tasks.Config{Registry: registry, Queue: queue, Clock: &c})
 	require.NoError(t, err)
 	require.NoError(t, r.Start(t.Context()))
@@ -428,7 +433,7 @@ func TestRegistryRefusesWhatCannotWork(t *testing.T) {
 	t.Parallel()
 	r := tasks.NewRegistry()
 	handle := func(context.Context, core.Event) error { return nil }
-	work := func(context.Context) error { return nil }
+	work := func(context.Context, time.Time) error { return nil }
 	job := func(context.Context, int, tasks.Job) error { return nil }
 	require.True(t, r.Empty())
 	for name, err := range map[string]error{

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/httpapi"
 	"github.com/ustat/ustat/storage"
@@ -20,28 +21,39 @@ import (
 //go:embed demo/*.csv
 var demoFiles embed.FS
 
-// drainTime is how long requests in flight may take to end after a signal.
+// drainTime is how long requests in flight, and then jobs, may take to end after a
+// signal.
 const drainTime = 10 * time.Second
 
 type serveCmd struct {
-	Addr string `default:"127.0.0.1:8080" env:"USTAT_ADDR" help:"The address to listen on."`
-	Demo bool   `default:"true" negatable:"" env:"USTAT_DEMO" help:"Fill an empty database with demo data."`
+	Addr   string `default:"127.0.0.1:8080" env:"USTAT_ADDR" help:"The address to listen on."`
+	Demo   bool   `default:"true" negatable:"" env:"USTAT_DEMO" help:"Fill an empty database with demo data."`
+	Tasks  int    `default:"10" env:"USTAT_TASKS" help:"How many background jobs are worked at once; -1 for none, where others work them."`
+	Worker bool   `env:"USTAT_WORKER" help:"Work background jobs and serve nothing but /healthz and /readyz."`
 }
 
 // Run serves until ctx ends, then lets requests in flight end.
 func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
+	if c.Worker && c.Tasks < 0 {
+		return usageError{errors.New("--worker: a worker works at least one job: give --tasks 1 or more")}
+	}
 	// Listen first: an address in use must not cost a migration.
 	listener, err := net.Listen("tcp", c.Addr)
 	if err != nil {
 		return usageError{fmt.Errorf("--addr: %w", err)}
 	}
 	defer listener.Close()
-	platform, backend, err := p.start(ctx)
+	queue, err := p.openQueue(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, platform.Stop(context.WithoutCancel(ctx))) }()
-	if c.Demo {
+	defer func() { err = errors.Join(err, queue.Stop(ctx)) }() // where no platform has done it
+	platform, backend, err := p.start(ctx, &ustat.Config{Queue: queue, TaskConcurrency: c.Tasks})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop(ctx, platform)) }()
+	if c.Demo && !c.Worker {
 		if err := p.fillDemo(ctx, backend); err != nil {
 			return err
 		}
@@ -50,8 +62,13 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 	if err != nil {
 		return err
 	}
+	if c.Worker {
+		handler = healthOnly(handler)
+		fmt.Fprintf(p.stdout, "Ustat works background jobs\nHealth: http://%s/readyz\n", listener.Addr())
+	} else {
+		fmt.Fprintf(p.stdout, "Ustat serves http://%s/api/v1/courses/\nDocumentation:   http://%[1]s/api/v1/docs/\n", listener.Addr())
+	}
 	server := httpapi.Server(c.Addr, handler)
-	fmt.Fprintf(p.stdout, "Ustat serves http://%s/api/v1/courses/\nDocumentation:   http://%[1]s/api/v1/docs/\n", listener.Addr())
 
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -66,6 +83,21 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	return nil
+}
+
+// healthOnly serves nothing of the API but what tells how the process is.
+func healthOnly(handler http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/healthz", handler)
+	mux.Handle("/readyz", handler)
+	return mux
+}
+
+// stop stops a platform whose jobs have drainTime to end.
+func stop(ctx context.Context, platform *ustat.Platform) error {
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	return platform.Stop(drain)
 }
 
 // fillDemo imports the demo data into a database that is empty.
