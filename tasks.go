@@ -191,3 +191,11 @@ func (p *Platform) Atomic(ctx context.Context, fn func(p *Platform) error) error
 
 // Tx returns the transaction that the platform is inside, of In or Atomic, or nil.
 func (p *Platform) Tx() *sql.Tx { return p.tx }
+
+// TaskStats returns what this process has delivered and worked since its Start.
+func (p *Platform) TaskStats() tasks.Stats {
+	if p.runner == nil {
+		return tasks.Stats{}
+	}
+	return p.runner.Stats()
+}

@@ -83,6 +83,8 @@ type DB struct {
 	closed     *atomic.Bool
 	gate       chan struct{} // the one writer of SQLite; nil where writers are many
 	holder     *atomic.Value // the operation that holds the gate: string
+	waiting    *atomic.Int64 // who waits for the gate
+	lastGap    *atomic.Int64 // when the file was last left alone, in ns
 	hook       hook
 	statements *statements // prepared on the reading pool
 	listeners  *listeners
@@ -118,7 +120,8 @@ func NewDB(db *bun.DB, writer *sql.DB, dialect Dialect, opt Options) *DB {
 	h := hook{opt.Observer}
 	d := &DB{
 		bun: db.WithQueryHook(h), hook: h, statements: &statements{text: map[string]*sql.Stmt{}},
-		writer: writer, dialect: dialect, opt: opt, closed: new(atomic.Bool), holder: new(atomic.Value), listeners: &listeners{calls: map[string][]func(){}},
+		writer: writer, dialect: dialect, opt: opt, closed: new(atomic.Bool), holder: new(atomic.Value),
+		waiting: new(atomic.Int64), lastGap: new(atomic.Int64), listeners: &listeners{calls: map[string][]func(){}},
 	}
 	if opt.OneWriter {
 		d.gate = make(chan struct{}, 1)

@@ -168,16 +168,38 @@ func (d *DB) takeWriter(ctx context.Context) (release func(), err error) {
 	}
 	timer := time.NewTimer(d.opt.WriterWait)
 	defer timer.Stop()
+	d.waiting.Add(1)
+	defer d.waiting.Add(-1)
 	select {
 	case d.gate <- struct{}{}:
 		d.holder.Store(core.Operation(ctx))
-		return func() { <-d.gate }, nil
+		return d.leaveGate, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-timer.C:
 		holder, _ := d.holder.Load().(string)
 		return nil, core.ErrBusy.Withf("the database's writer is held by %s for longer than %s", holder, d.opt.WriterWait)
 	}
+}
+
+// Writers of this process that come one right after the other would keep every other
+// connection out, of the queue or of another process: SQLite lets who waits only look
+// now and then. So they leave the file alone for gapLength each gapEvery.
+const (
+	gapEvery  = 12 * time.Millisecond
+	gapLength = 2 * time.Millisecond
+)
+
+// leaveGate lets the next writer of this process in.
+func (d *DB) leaveGate() {
+	now := time.Now()
+	if last := d.lastGap.Load(); d.waiting.Load() == 0 || now.UnixNano()-last > int64(time.Second) {
+		d.lastGap.Store(now.UnixNano()) // a pause has been or is about to be
+	} else if now.UnixNano()-last > int64(gapEvery) {
+		time.Sleep(gapLength)
+		d.lastGap.Store(time.Now().UnixNano())
+	}
+	<-d.gate
 }
 
 // atomically undoes what fn wrote when it fails, and leaves the Tx usable.
