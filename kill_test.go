@@ -239,4 +239,3 @@ func TestNobodyMeetsABusyFile(t *testing.T) {
 		d.settled(t, db)
 	})
 }
-

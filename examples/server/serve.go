@@ -66,6 +66,9 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 		handler = healthOnly(handler)
 		fmt.Fprintf(p.stdout, "Ustat works background jobs\nHealth: http://%s/readyz\n", listener.Addr())
 	} else {
+		if handler, err = p.withRiver(ctx, handler, platform, queue); err != nil {
+			return err
+		}
 		fmt.Fprintf(p.stdout, "Ustat serves http://%s/api/v1/courses/\nDocumentation:   http://%[1]s/api/v1/docs/\n", listener.Addr())
 	}
 	server := httpapi.Server(c.Addr, handler)

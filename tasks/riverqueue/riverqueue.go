@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
@@ -75,7 +76,7 @@ func (o *Options) withDefaults(poll time.Duration) (Options, error) {
 
 // SQLite returns a queue in the database file at path, over one connection of its
 // own. Stop closes it.
-func SQLite(ctx context.Context, path string, opt *Options) (tasks.Queue, error) {
+func SQLite(ctx context.Context, path string, opt *Options) (*Queue[*sql.Tx], error) {
 	options, err := opt.withDefaults(100 * time.Millisecond)
 	if err != nil {
 		return nil, err
@@ -101,7 +102,7 @@ func SQLite(ctx context.Context, path string, opt *Options) (tasks.Queue, error)
 
 // Postgres returns a queue in the database that dsn names, over a pool of its own.
 // Stop closes it.
-func Postgres(ctx context.Context, dsn string, opt *Options) (tasks.Queue, error) {
+func Postgres(ctx context.Context, dsn string, opt *Options) (*Queue[pgx.Tx], error) {
 	options, err := opt.withDefaults(500 * time.Millisecond)
 	if err != nil {
 		return nil, err
@@ -126,8 +127,8 @@ func Postgres(ctx context.Context, dsn string, opt *Options) (tasks.Queue, error
 	})
 }
 
-// queue is a tasks.Queue over a driver of River.
-type queue[TTx any] struct {
+// Queue is a tasks.Queue over a driver of River, whose transactions are a TTx.
+type Queue[TTx any] struct {
 	driver   riverdriver.Driver[TTx]
 	options  Options
 	byKind   string // the condition that a job is of @job_kind
@@ -141,8 +142,8 @@ type queue[TTx any] struct {
 }
 
 // newQueue returns a queue, or closes the database.
-func newQueue[TTx any](driver riverdriver.Driver[TTx], o Options, byKind string, closeDB func() error) (tasks.Queue, error) {
-	q := &queue[TTx]{driver: driver, options: o, byKind: byKind, closeDB: closeDB}
+func newQueue[TTx any](driver riverdriver.Driver[TTx], o Options, byKind string, closeDB func() error) (*Queue[TTx], error) {
+	q := &Queue[TTx]{driver: driver, options: o, byKind: byKind, closeDB: closeDB}
 	var err error
 	if q.client, err = river.NewClient(driver, q.config()); err == nil {
 		q.migrator, err = rivermigrate.New(driver, &rivermigrate.Config{Logger: o.Logger, Schema: o.Schema})
@@ -153,13 +154,22 @@ func newQueue[TTx any](driver riverdriver.Driver[TTx], o Options, byKind string,
 	return q, nil
 }
 
+// River returns River's own client, which inserts and looks and works nothing, for
+// what only River has, such as its web interface. It ends with Stop.
+func (q *Queue[TTx]) River() *river.Client[TTx] { return q.client }
+
+var (
+	_ tasks.Queue = (*Queue[pgx.Tx])(nil)
+	_ tasks.Queue = (*Queue[*sql.Tx])(nil)
+)
+
 // config returns what a client that only inserts is made with.
-func (q *queue[TTx]) config() *river.Config {
+func (q *Queue[TTx]) config() *river.Config {
 	return &river.Config{Logger: q.options.Logger, Schema: q.options.Schema}
 }
 
 // usable returns core.ErrClosed after Stop.
-func (q *queue[TTx]) usable() error {
+func (q *Queue[TTx]) usable() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
@@ -169,7 +179,7 @@ func (q *queue[TTx]) usable() error {
 }
 
 // fail translates an error of River or of the database.
-func (q *queue[TTx]) fail(ctx context.Context, err error) error {
+func (q *Queue[TTx]) fail(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -185,7 +195,7 @@ func (q *queue[TTx]) fail(ctx context.Context, err error) error {
 }
 
 // Migrate implements tasks.Queue.
-func (q *queue[TTx]) Migrate(ctx context.Context) error {
+func (q *Queue[TTx]) Migrate(ctx context.Context) error {
 	if err := q.usable(); err != nil {
 		return err
 	}
@@ -199,7 +209,7 @@ func (q *queue[TTx]) Migrate(ctx context.Context) error {
 }
 
 // Check implements tasks.Queue.
-func (q *queue[TTx]) Check(ctx context.Context) error {
+func (q *Queue[TTx]) Check(ctx context.Context) error {
 	if err := q.usable(); err != nil {
 		return err
 	}
@@ -214,7 +224,7 @@ func (q *queue[TTx]) Check(ctx context.Context) error {
 }
 
 // Insert implements tasks.Queue.
-func (q *queue[TTx]) Insert(ctx context.Context, jobs ...tasks.Insert) error {
+func (q *Queue[TTx]) Insert(ctx context.Context, jobs ...tasks.Insert) error {
 	if err := q.usable(); err != nil {
 		return err
 	}
@@ -239,7 +249,7 @@ func (q *queue[TTx]) Insert(ctx context.Context, jobs ...tasks.Insert) error {
 }
 
 // List implements tasks.Queue.
-func (q *queue[TTx]) List(ctx context.Context, query tasks.JobQuery) ([]tasks.Job, error) {
+func (q *Queue[TTx]) List(ctx context.Context, query tasks.JobQuery) ([]tasks.Job, error) {
 	if err := query.Check(); err != nil {
 		return nil, err
 	}
@@ -270,7 +280,7 @@ func (q *queue[TTx]) List(ctx context.Context, query tasks.JobQuery) ([]tasks.Jo
 }
 
 // Get implements tasks.Queue.
-func (q *queue[TTx]) Get(ctx context.Context, id int64) (tasks.Job, error) {
+func (q *Queue[TTx]) Get(ctx context.Context, id int64) (tasks.Job, error) {
 	row, err := q.row(ctx, id)
 	if err != nil {
 		return tasks.Job{}, err
@@ -278,7 +288,7 @@ func (q *queue[TTx]) Get(ctx context.Context, id int64) (tasks.Job, error) {
 	return jobOf(row)
 }
 
-func (q *queue[TTx]) row(ctx context.Context, id int64) (*rivertype.JobRow, error) {
+func (q *Queue[TTx]) row(ctx context.Context, id int64) (*rivertype.JobRow, error) {
 	if err := q.usable(); err != nil {
 		return nil, err
 	}
@@ -294,7 +304,7 @@ func (q *queue[TTx]) row(ctx context.Context, id int64) (*rivertype.JobRow, erro
 
 // Retry implements tasks.Queue. That a waiting job is begun between the look and the
 // change is no harm: River leaves a running one alone.
-func (q *queue[TTx]) Retry(ctx context.Context, id int64) error {
+func (q *Queue[TTx]) Retry(ctx context.Context, id int64) error {
 	row, err := q.row(ctx, id)
 	if err != nil {
 		return err
@@ -307,7 +317,7 @@ func (q *queue[TTx]) Retry(ctx context.Context, id int64) error {
 }
 
 // Cleanup implements tasks.Queue.
-func (q *queue[TTx]) Cleanup(ctx context.Context, before time.Time, limit int) (int, error) {
+func (q *Queue[TTx]) Cleanup(ctx context.Context, before time.Time, limit int) (int, error) {
 	if err := q.usable(); err != nil {
 		return 0, err
 	}

@@ -19,7 +19,7 @@ const fetchCooldown = 5 * time.Millisecond
 const stopGrace = 10 * time.Second
 
 // Start implements tasks.Queue.
-func (q *queue[TTx]) Start(ctx context.Context, work tasks.Work) error {
+func (q *Queue[TTx]) Start(ctx context.Context, work tasks.Work) error {
 	if err := work.Check(); err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (q *queue[TTx]) Start(ctx context.Context, work tasks.Work) error {
 }
 
 // Stop implements tasks.Queue.
-func (q *queue[TTx]) Stop(ctx context.Context) error {
+func (q *Queue[TTx]) Stop(ctx context.Context) error {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
