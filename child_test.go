@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -193,7 +194,7 @@ func write(ctx context.Context, p *ustat.Platform, by core.Actor) error {
 	for i := range errs {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				course, err := p.Courses.Create(ctx, by, courses.NewCourse{Title: "Databases"})
+				course, err := p.Courses.Create(ctx, by, newCourse())
 				if err != nil {
 					if ctx.Err() == nil {
 						errs[i] = err
@@ -208,6 +209,11 @@ func write(ctx context.Context, p *ustat.Platform, by core.Actor) error {
 	}
 	all.Wait()
 	return errors.Join(errs...)
+}
+
+// newCourse returns a course whose slug nobody has.
+func newCourse() courses.NewCourse {
+	return courses.NewCourse{Title: "Databases " + uuid.NewString()}
 }
 
 // process is a child as its test sees it.

@@ -218,7 +218,7 @@ func TestNobodyMeetsABusyFile(t *testing.T) {
 		for i := range writers {
 			all.Go(func() {
 				for errs[i] == nil && time.Now().Before(deadline) {
-					if _, err := p.Courses.Create(context.Background(), by, courses.NewCourse{Title: "Databases"}); err != nil {
+					if _, err := p.Courses.Create(context.Background(), by, newCourse()); err != nil {
 						errs[i] = fmt.Errorf("writer %d: %w", i, err)
 					}
 					written[i]++

@@ -123,3 +123,31 @@ func BenchmarkEmit(b *testing.B) {
 		require.NoError(b, p.Stop(context.Background()))
 	})
 }
+
+// BenchmarkPickUp prints how long an event is on its way from its commit to its
+// handler, in an idle process: the median and the 99th percentile.
+func BenchmarkPickUp(b *testing.B) {
+	onPlaces(b, func(b *testing.B, backend *storage.Backend, queue tasks.Queue) {
+		p, err := ustat.New(backend, &ustat.Config{Queue: queue})
+		require.NoError(b, err)
+		arrived := make(chan time.Time, 1)
+		require.NoError(b, p.Subscribe(tasks.Subscription{Name: "s", Handle: func(context.Context, core.Event) error {
+			arrived <- time.Now()
+			return nil
+		}}))
+		require.NoError(b, p.Start(b.Context()))
+		var took []time.Duration
+		for b.Loop() {
+			require.NoError(b, backend.Courses.Update(b.Context(), func(ctx context.Context, tx courses.Tx) error {
+				return tx.Emit(ctx, core.NewEvent(courses.EventCreated, "course/1", core.Actor{}, time.Now(), courses.Changed{}))
+			}))
+			committed := time.Now()
+			took = append(took, (<-arrived).Sub(committed))
+			time.Sleep(37 * time.Millisecond) // not in step with any poll
+		}
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "median-ms")
+		b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+		require.NoError(b, p.Stop(context.Background()))
+	})
+}

@@ -163,9 +163,11 @@ var (
 	_ tasks.Queue = (*Queue[*sql.Tx])(nil)
 )
 
-// config returns what a client that only inserts is made with.
+// config returns what a client that only inserts is made with. Its cooldown is also
+// how often River tells others of new jobs at most.
 func (q *Queue[TTx]) config() *river.Config {
-	return &river.Config{Logger: q.options.Logger, Schema: q.options.Schema}
+	o := q.options
+	return &river.Config{Logger: o.Logger, Schema: o.Schema, FetchCooldown: min(fetchCooldown, o.Poll), FetchPollInterval: o.Poll}
 }
 
 // usable returns core.ErrClosed after Stop.

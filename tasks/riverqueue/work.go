@@ -35,7 +35,6 @@ func (q *Queue[TTx]) Start(ctx context.Context, work tasks.Work) error {
 	config.Workers = river.NewWorkers()
 	river.AddWorker(config.Workers, &worker{do: work.Do, lostAfter: q.options.LostAfter})
 	config.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: work.Concurrency}}
-	config.FetchCooldown, config.FetchPollInterval = min(fetchCooldown, q.options.Poll), q.options.Poll
 	// Each job has a timeout of its own; these only say when River begins to look.
 	config.JobTimeout, config.RescueStuckJobsAfter = time.Millisecond, q.options.LostAfter
 	// Cleanup removes jobs, not River.
