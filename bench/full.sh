@@ -14,7 +14,7 @@ section() { # title, command...
 	shift
 	{
 		printf '\n## %s\n\n`%s`\n\n```\n' "$title" "$*"
-		"$@" 2>&1 | grep -aE 'Benchmark|ratio|rows/s|^ok|^---|FAIL|seed|peak|pgtest:' | sed "s#/usr/lib/[^ ]*#…#" || true
+		"$@" 2>&1 | grep -aE 'Benchmark|ratio|rows/s|^ok|^---|FAIL|seed|SEED|acknowledged|effects|writers|peak|pgtest:' | sed "s#/usr/lib/[^ ]*#…#" || true
 		printf '```\n'
 	} >>"$work"
 }
@@ -29,7 +29,10 @@ section "Handlers beside hand-written ones" go test -run '^$' -bench Handlers -b
 section "Page 360 beside page 1" go test -run '^$' -bench DeepPage -benchtime 1000x -timeout 30m ./bench
 section "Import" go test -run '^$' -bench Import -benchtime 3x -timeout 30m ./transfer
 section "Memory of an import" go test -run Memory -v -timeout 30m ./transfer
-section "Conformance" go test -timeout 30m -count=1 ./storage/...
+section "Events relayed and worked, and what Emit adds" go test -run '^$' -bench 'Events|Emit' -benchtime 10000x -timeout 30m ./bench
+section "From a commit to its handler" go test -run '^$' -bench PickUp -benchtime 300x -timeout 30m ./bench
+section "Processes that are killed, stopped and crowded" go test -run 'SIGKILL|SIGTERM|TwoProcesses|BusyFile' -v -count=1 -timeout 60m .
+section "Conformance" go test -timeout 30m -count=1 ./storage/... ./tasks/...
 cp "$work" "$out"
 if grep -qE '^(--- FAIL|FAIL)' "$out"; then
 	echo "something failed: see $out"
