@@ -234,7 +234,7 @@ func TestNobodyMeetsABusyFile(t *testing.T) {
 		}
 		stats := p.TaskStats()
 		t.Logf("%d courses by %d writers, %d events relayed and %d jobs worked meanwhile, %d attempts failed", total, writers, stats.Relayed, stats.Succeeded, stats.Failed)
-		require.Zero(t, stats.Failed, "a busy file reached a job")
+		require.Zero(t, number(t, db, "SELECT count(*) FROM river_job WHERE json(errors) LIKE '%lock%' OR json(errors) LIKE '%busy%'"), "a busy file reached a job")
 		require.NoError(t, p.Stop(context.Background()))
 		d.settled(t, db)
 	})

@@ -95,8 +95,9 @@ type Outbox interface {
 	Forget(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
-// MaxPayload is how many bytes the payload of an event may have.
-const MaxPayload = 8 << 20
+// MaxPayload is how many bytes the payload of an event may have: it says what has
+// happened, and carries no files.
+const MaxPayload = 256 << 10
 
 // Notifier is implemented by a Store that can tell of its commits, so that events
 // need not wait for the next look into the outbox.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,6 +14,9 @@ import (
 
 // EventAsked is the type of the event by which a transaction asks for a job.
 const EventAsked = "tasks.asked"
+
+// maxEnvelope is how many bytes of the payload go to what is around the arguments.
+const maxEnvelope = 1 << 10
 
 // asked is its payload.
 type asked struct {
@@ -25,7 +29,7 @@ type asked struct {
 
 // Ask asks for a job inside a transaction: it is run once that has committed, and
 // never if it rolls back. It fails with core.ErrInvalid for a kind out of its bounds
-// and arguments of more than MaxArgs bytes of JSON.
+// and for arguments that, as JSON, are longer than the payload of an event may be.
 func Ask[A any](ctx context.Context, tx core.Tx, kind Kind[A], args A) error {
 	body, err := json.Marshal(args)
 	if err != nil {
@@ -34,6 +38,9 @@ func Ask[A any](ctx context.Context, tx core.Tx, kind Kind[A], args A) error {
 	job, err := kind.insert("key", body)
 	if err != nil {
 		return err
+	}
+	if len(body) > core.MaxPayload-maxEnvelope {
+		return core.Invalid("args", "max", strconv.Itoa(core.MaxPayload-maxEnvelope), strconv.Itoa(len(body)), "the arguments are too long")
 	}
 	return tx.Emit(ctx, core.NewEvent(EventAsked, "job/"+kind.Name, core.Actor{}, core.SystemClock{}.Now(), asked{
 		Kind: job.Kind, Version: job.Version, MaxAttempts: job.MaxAttempts, Timeout: job.Timeout, Args: body,

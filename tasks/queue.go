@@ -84,7 +84,7 @@ type Insert struct {
 const (
 	DefaultMaxAttempts = 20
 	DefaultTimeout     = time.Minute
-	MaxArgs            = 16 << 20
+	MaxArgs            = 1 << 20
 	maxTimeout         = 24 * time.Hour
 	maxMaxAttempts     = 100
 )
@@ -110,7 +110,7 @@ func (j Insert) WithDefaults() (Insert, error) {
 	case j.Key == "" || len(j.Key) > 255 || !core.ValidText(j.Key):
 		return j, core.Invalid("key", "length", "1-255", j.Key, "a key is 1 to 255 bytes of text")
 	case len(j.Args) > MaxArgs || !json.Valid(j.Args):
-		return j, core.Invalid("args", "json", strconv.Itoa(MaxArgs), "", "the arguments are JSON of at most 16 MiB")
+		return j, core.Invalid("args", "json", strconv.Itoa(MaxArgs), "", "the arguments are JSON of at most 1 MiB")
 	case j.Version < 1:
 		return j, core.Invalid("version", "min", "1", strconv.Itoa(j.Version), "versions begin with 1")
 	}

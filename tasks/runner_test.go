@@ -251,7 +251,7 @@ func TestAJobAskedForInATransactionIsRun(t *testing.T) {
 	w.start()
 	require.NoError(t, tasks.Ask(t.Context(), tx{outbox: w.box}, mail, letter{"<anna@example.org>"}))
 	require.Equal(t, letter{"<anna@example.org>"}, <-got)
-	require.ErrorIs(t, tasks.Ask(t.Context(), tx{outbox: w.box}, mail, letter{strings.Repeat("x", tasks.MaxArgs)}), core.ErrInvalid)
+	require.ErrorIs(t, tasks.Ask(t.Context(), tx{outbox: w.box}, mail, letter{strings.Repeat("x", core.MaxPayload)}), core.ErrInvalid)
 	require.ErrorIs(t, tasks.Ask(t.Context(), tx{outbox: w.box}, tasks.Kind[letter]{}, letter{}), core.ErrInvalid)
 }
 

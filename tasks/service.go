@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
-	"time"
 
 	"github.com/ustat/ustat/core"
 )
@@ -119,23 +118,3 @@ func (s *Service) Retry(ctx context.Context, by core.Actor, id int64) (Job, erro
 
 // Retryable reports whether a job in that state can be tried again at once.
 func (s State) Retryable() bool { return s == Waiting || s == Discarded }
-
-// Cleanup removes jobs that were finished before a time, in batches with a pause,
-// until there are none or ctx ends.
-func Cleanup(ctx context.Context, before time.Time, batch func(ctx context.Context, before time.Time, limit int) (int, error)) (removed int, err error) {
-	const limit, pause = 1000, 50 * time.Millisecond
-	for {
-		n, err := batch(ctx, before, limit)
-		removed += n
-		if err != nil || n < limit {
-			return removed, err
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return removed, ctx.Err()
-		case <-timer.C:
-		}
-	}
-}

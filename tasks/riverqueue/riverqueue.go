@@ -17,6 +17,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,7 +69,7 @@ func (o *Options) withDefaults(poll time.Duration) (Options, error) {
 	case out.LostAfter < 100*time.Millisecond || out.LostAfter > time.Hour:
 		return out, core.Invalid("LostAfter", "range", "100ms-1h", out.LostAfter.String(), "an attempt is lost 100 milliseconds to 1 hour after its timeout")
 	case out.MaxConns < 2 || out.MaxConns > 100:
-		return out, core.Invalid("MaxConns", "range", "2-100", "", "2 to 100 connections are used")
+		return out, core.Invalid("MaxConns", "range", "2-100", strconv.Itoa(out.MaxConns), "2 to 100 connections are used")
 	}
 	if out.Logger == nil {
 		out.Logger = slog.New(slog.DiscardHandler)
@@ -230,6 +233,9 @@ func (q *Queue[TTx]) Insert(ctx context.Context, jobs ...tasks.Insert) error {
 	if err := q.usable(); err != nil {
 		return err
 	}
+	// In one order, so that two processes with the same jobs wait for each other and
+	// do not lock each other out.
+	jobs = slices.SortedStableFunc(slices.Values(jobs), func(a, b tasks.Insert) int { return strings.Compare(a.Key, b.Key) })
 	params := make([]river.InsertManyParams, 0, len(jobs))
 	seen := make(map[string]bool, len(jobs))
 	for _, j := range jobs {
