@@ -62,7 +62,11 @@ func (d database) queue(ctx context.Context) (tasks.Queue, error) {
 
 func (d database) handle() (*sql.DB, error) {
 	if d.driver == "sqlite" {
-		return sql.Open(d.driver, "file:"+d.dsn+"?_txlock=immediate&_pragma=busy_timeout(20000)")
+		db, err := sql.Open(d.driver, "file:"+d.dsn+"?_txlock=immediate&_pragma=busy_timeout(20000)")
+		if err == nil {
+			db.SetMaxOpenConns(1) // handlers of one process take turns
+		}
+		return db, err
 	}
 	return sql.Open(d.driver, d.dsn)
 }
