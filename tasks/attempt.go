@@ -63,7 +63,7 @@ func (a *attempter) do(ctx context.Context, job Job) Outcome {
 	}
 	var later laterError
 	switch {
-	case ctx.Err() != nil: // this process stops: another attempt is made elsewhere
+	case errors.Is(ctx.Err(), context.Canceled): // this process stops: another attempt is made elsewhere
 		return Outcome{Result: Postponed}
 	case errors.As(err, &later):
 		return Outcome{Result: Postponed, After: later.wait}
