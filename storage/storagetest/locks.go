@@ -158,6 +158,7 @@ func (s suite) userLocks() {
 						if err != nil || len(left) < 2 {
 							return err
 						}
+						time.Sleep(2 * time.Millisecond) // for the other to come
 						found, err := tx.UsersForUpdate(ctx, pair[1-i].Username)
 						if err != nil {
 							return err
