@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -27,7 +28,17 @@ import (
 	"github.com/ustat/ustat/storage/sqlite"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+// litter are the folders of background.
+var litter []string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	pgtest.Stop()
+	for _, dir := range litter {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
 
 // clock moves when it is told to.
 type clock struct {
@@ -178,4 +189,23 @@ func scaled(full, small int) int {
 		return full
 	}
 	return small
+}
+
+// background is a testing.TB for what outlives a test: a failure ends the process.
+type background struct{ testing.TB }
+
+func (b *background) Helper()                  {}
+func (b *background) Cleanup(func())           {}
+func (b *background) Context() context.Context { return context.Background() }
+func (b *background) Errorf(format string, args ...any) {
+	panic(fmt.Sprintf(format, args...))
+}
+func (b *background) FailNow() { panic("failed") }
+func (b *background) TempDir() string {
+	dir, err := os.MkdirTemp("", "ustat-accounts-")
+	if err != nil {
+		panic(err)
+	}
+	litter = append(litter, dir)
+	return dir
 }
