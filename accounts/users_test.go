@@ -58,8 +58,16 @@ func TestUsersAreSeenAndEditedByThemselvesAndAdmins(t *testing.T) {
 		require.Equal(t, 1, w.audits(t, "accounts.user_updated"))
 
 		for _, bad := range []accounts.UserEdit{
-			{FullName: ptr(strings.Repeat("x", 201))}, {FullName: ptr("a\tb")}, {Bio: ptr("a\x00")}, {Bio: ptr(strings.Repeat("x", 5001))},
-			{Email: ptr("")}, {Email: ptr("no")}, {Phone: ptr("87011234567")}, {Phone: ptr("+7 701 123 45 67")}, {Phone: ptr("+0123456789")}, {Phone: ptr("+1234567890123456")},
+			{FullName: ptr(strings.Repeat("x", 201))},
+			{FullName: ptr("a\tb")},
+			{Bio: ptr("a\x00")},
+			{Bio: ptr(strings.Repeat("x", 5001))},
+			{Email: ptr("")},
+			{Email: ptr("no")},
+			{Phone: ptr("87011234567")},
+			{Phone: ptr("+7 701 123 45 67")},
+			{Phone: ptr("+0123456789")},
+			{Phone: ptr("+1234567890123456")},
 		} {
 			_, err = w.UpdateUser(ctx, anna, "anna", bad)
 			require.ErrorIs(t, err, core.ErrInvalid, "%v", bad)
@@ -159,9 +167,15 @@ func TestProfiles(t *testing.T) {
 		_, err = w.UpdateProfile(ctx, anna, "anna-k", accounts.ProfileEdit{Slug: ptr("x"), IfVersion: p.Version})
 		require.ErrorIs(t, err, core.ErrVersion)
 		for _, bad := range []accounts.ProfileEdit{
-			{Slug: ptr("")}, {Slug: ptr("No")}, {Slug: ptr("admin")}, {Links: ptr(make([]accounts.Link, 11))},
-			{Links: ptr([]accounts.Link{{Name: "x", URL: "http://example.org"}})}, {Links: ptr([]accounts.Link{{Name: "x", URL: "javascript:alert(1)"}})},
-			{Links: ptr([]accounts.Link{{Name: "x", URL: "https://user:pw@example.org"}})}, {Links: ptr([]accounts.Link{{URL: "https://example.org"}})}, {Specializations: ptr([]string{"No"})},
+			{Slug: ptr("")},
+			{Slug: ptr("No")},
+			{Slug: ptr("admin")},
+			{Links: ptr(make([]accounts.Link, 11))},
+			{Links: ptr([]accounts.Link{{Name: "x", URL: "http://example.org"}})},
+			{Links: ptr([]accounts.Link{{Name: "x", URL: "javascript:alert(1)"}})},
+			{Links: ptr([]accounts.Link{{Name: "x", URL: "https://user:pw@example.org"}})},
+			{Links: ptr([]accounts.Link{{URL: "https://example.org"}})},
+			{Specializations: ptr([]string{"No"})},
 		} {
 			_, err = w.UpdateProfile(ctx, anna, "anna-k", bad)
 			require.ErrorIs(t, err, core.ErrInvalid, "%v", bad)

@@ -40,7 +40,9 @@ func (noAccounts) UsersByID(context.Context, []core.UserID) ([]accounts.User, er
 // freshKeys keeps no key.
 type freshKeys struct{}
 
-func (freshKeys) Key(_ context.Context, _ string, fresh func() []byte) ([]byte, error) { return fresh(), nil }
+func (freshKeys) Key(_ context.Context, _ string, fresh func() []byte) ([]byte, error) {
+	return fresh(), nil
+}
 
 // transport returns a handler over a platform without a database.
 func transport(t *testing.T, list func(ctx context.Context) error, options *httpapi.Options) http.Handler {
