@@ -8,7 +8,8 @@ import (
 	"github.com/ustat/ustat/core"
 )
 
-// Service holds the rules of accounts. It is safe for concurrent use.
+// Service holds the rules of accounts. It is safe for concurrent use. Where a method
+// fails with core.ErrForbidden, an anonymous actor gets core.ErrUnauthenticated.
 type Service struct {
 	store                 Store
 	validate              *core.Validator

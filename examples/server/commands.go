@@ -9,7 +9,6 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
-	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/httpapi"
 	"github.com/ustat/ustat/transfer"
@@ -85,17 +84,8 @@ type progress struct {
 
 func newProgress(p *program) *progress { return &progress{p: p, last: time.Now()} }
 
-func (g *progress) terminal() bool {
-	file, ok := g.p.stderr.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 func (g *progress) show(at transfer.Progress) {
-	if g.terminal() {
+	if isTerminal(g.p.stderr) {
 		if g.file != at.File {
 			g.end()
 			g.file = at.File
@@ -126,37 +116,6 @@ func (g *progress) end() {
 		fmt.Fprintln(g.p.stderr)
 		g.bar = nil
 	}
-}
-
-type userCmd struct {
-	Create userCreateCmd `cmd:"" help:"Create a user."`
-}
-
-type userCreateCmd struct {
-	Username string `required:"" help:"3 to 64 of a-z, 0-9, _, . and -."`
-	Email    string `required:"" help:"The e-mail address."`
-	Role     string `required:"" enum:"student,teacher,producer,admin" help:"student, teacher, producer or admin."`
-	FullName string `help:"The name that others see."`
-}
-
-// Run creates a user. There is no login yet, so there is no password yet.
-func (c *userCreateCmd) Run(ctx context.Context, p *program) (err error) {
-	platform, _, err := p.start(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, platform.Stop(context.WithoutCancel(ctx))) }()
-	user, err := platform.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{
-		Username: c.Username, Email: c.Email, Role: core.Role(c.Role), FullName: c.FullName,
-	})
-	if core.KindOf(err) == core.KindInvalid {
-		return usageError{err}
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(p.stdout, "created %s %s\n", user.Role, user.Username)
-	return nil
 }
 
 type openapiCmd struct {

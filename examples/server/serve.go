@@ -2,23 +2,14 @@ package main
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
-	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/httpapi"
-	"github.com/ustat/ustat/storage"
-	"github.com/ustat/ustat/transfer"
 )
-
-//go:embed demo/*.csv
-var demoFiles embed.FS
 
 // drainTime is how long requests in flight may take to end after a signal.
 const drainTime = 10 * time.Second
@@ -42,9 +33,13 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 	}
 	defer func() { err = errors.Join(err, platform.Stop(context.WithoutCancel(ctx))) }()
 	if c.Demo {
-		if err := p.fillDemo(ctx, backend); err != nil {
+		if err := p.fillDemo(ctx, platform, backend); err != nil {
 			return err
 		}
+	}
+	logins, err := demoLogins(ctx, backend)
+	if err != nil {
+		return err
 	}
 	handler, err := httpapi.New(platform, &httpapi.Options{Logger: p.log})
 	if err != nil {
@@ -52,6 +47,9 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 	}
 	server := httpapi.Server(c.Addr, handler)
 	fmt.Fprintf(p.stdout, "Ustat serves http://%s/api/v1/courses/\nDocumentation:   http://%[1]s/api/v1/docs/\n", listener.Addr())
+	for _, u := range logins {
+		fmt.Fprintf(p.stdout, "Demo login:      %s / %s (%s)\n", u.Username, demoPassword, u.Role)
+	}
 
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -66,37 +64,4 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	return nil
-}
-
-// fillDemo imports the demo data into a database that is empty.
-func (p *program) fillDemo(ctx context.Context, backend *storage.Backend) error {
-	empty, err := isEmpty(ctx, backend)
-	if err != nil || !empty {
-		return err
-	}
-	files, err := fs.Sub(demoFiles, "demo")
-	if err != nil {
-		return err
-	}
-	var refused []string
-	report, err := transfer.Import(ctx, backend, files, &transfer.Options{Refused: func(r transfer.Refusal) { refused = append(refused, r.String()) }})
-	if err != nil {
-		return err
-	}
-	if refused != nil {
-		return fmt.Errorf("the demo data has bad rows:\n%s", strings.Join(refused, "\n"))
-	}
-	p.log.InfoContext(ctx, "filled the empty database with demo data", "rows", report.Total().Inserted)
-	return nil
-}
-
-// isEmpty reports whether the database has neither a user nor a category.
-func isEmpty(ctx context.Context, backend *storage.Backend) (bool, error) {
-	categories, err := backend.Courses.Categories(ctx, "", 1)
-	if err != nil || len(categories) > 0 {
-		return false, err
-	}
-	// The first id that an identity gives is 1.
-	users, err := backend.Accounts.UsersByID(ctx, []core.UserID{1})
-	return len(users) == 0, err
 }

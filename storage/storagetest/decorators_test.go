@@ -63,6 +63,22 @@ type accountsTx struct {
 	insert func(ctx context.Context, users []accounts.User) ([]accounts.User, error)
 	claim  func(ctx context.Context, key core.IdempotencyKey) ([]byte, bool, error)
 	emit   func(ctx context.Context, events ...core.Event) error
+	revoke func(ctx context.Context, id uuid.UUID, at time.Time) error
+	update func(ctx context.Context, u accounts.User) error
+}
+
+func (tx accountsTx) RevokeSession(ctx context.Context, id uuid.UUID, at time.Time) error {
+	if tx.revoke != nil {
+		return tx.revoke(ctx, id, at)
+	}
+	return tx.Tx.RevokeSession(ctx, id, at)
+}
+
+func (tx accountsTx) UpdateUser(ctx context.Context, u accounts.User) error {
+	if tx.update != nil {
+		return tx.update(ctx, u)
+	}
+	return tx.Tx.UpdateUser(ctx, u)
 }
 
 func (tx accountsTx) InsertUsers(ctx context.Context, users []accounts.User) ([]accounts.User, error) {
@@ -324,6 +340,22 @@ var wrongs = map[string]struct {
 	"secrets of one's own": {func(b *storage.Backend) {
 		b.Keys = secrets{b.Keys}
 	}, "keys/of concurrent callers one wins and all get its secret"},
+	"revoked session whose token lives": {func(b *storage.Backend) {
+		b.Accounts = accountsStore{Store: b.Accounts, wrap: func(tx accounts.Tx) accounts.Tx {
+			return accountsTx{Tx: tx, revoke: func(context.Context, uuid.UUID, time.Time) error { return nil }}
+		}}
+	}, "accounts/RevokeSession leaves no unused token, and what is unknown or revoked alone"},
+	"update over a newer version": {func(b *storage.Backend) {
+		b.Accounts = accountsStore{Store: b.Accounts, wrap: func(tx accounts.Tx) accounts.Tx {
+			return accountsTx{Tx: tx, update: func(ctx context.Context, u accounts.User) error {
+				stored, err := tx.UsersForUpdate(ctx, u.Username)
+				if err == nil && len(stored) > 0 {
+					u.Version = stored[0].Version
+				}
+				return tx.UpdateUser(ctx, u)
+			}}
+		}}
+	}, "accounts/UpdateUser of a version that is not the stored one is ErrVersion, changes nothing and leaves the Tx usable"},
 	"Done that does nothing": {func(b *storage.Backend) {
 		b.Accounts = undone{b.Accounts}
 	}, "accounts/Done takes events away and ignores unknown and done ids"},

@@ -58,6 +58,11 @@ func RunAccounts(t *testing.T, open Open, limits Limits) {
 	s.outbox(accountsDomain, coursesDomain)
 	s.idempotency(accountsDomain)
 	s.users()
+	s.userLists()
+	s.userLocks()
+	s.profiles()
+	s.teachers()
+	s.sessions()
 }
 
 // RunCourses runs the cases of courses.Store.
