@@ -105,11 +105,13 @@ func TestFiveHundredLoginsAtOnceTakeTheMemoryOfTheSlots(t *testing.T) { // not p
 }
 
 // TestOtherWorkGoesOnDuringLogins compares a list of courses beside 500 sign-ins
-// with one beside nothing.
+// with one beside nothing, as the reference server collects garbage: by Go's default
+// a program whose own heap is small would begin a collection with every hash.
 func TestOtherWorkGoesOnDuringLogins(t *testing.T) {
 	if os.Getenv("USTAT_TEST_SCALE") == "" {
 		t.Skip("timing; run with USTAT_TEST_SCALE")
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	const logins = 500
 	p, _ := usual(t, logins)
 	measure := func(stop <-chan struct{}) (p50, p99 time.Duration) {
@@ -140,8 +142,5 @@ func TestOtherWorkGoesOnDuringLogins(t *testing.T) {
 	t.Logf("a list of courses beside 500 sign-ins: p50 %v, alone %v, ratio %.2f; p99 %v, alone %v, ratio %.2f",
 		beside50, alone50, float64(beside50)/float64(alone50), beside99, alone99, float64(beside99)/float64(alone99))
 	require.LessOrEqual(t, beside50, 2*alone50)
-	// A list takes a tenth of a millisecond, and the scheduler's turns some: what is
-	// below one of those is not the library's.
-	const turn = 10 * time.Millisecond
-	require.LessOrEqual(t, beside99, max(2*alone99, turn))
+	require.LessOrEqual(t, beside99, 2*alone99)
 }

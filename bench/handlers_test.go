@@ -29,6 +29,7 @@ import (
 // engine is a filled database with both ways to serve it.
 type engine struct {
 	name     string
+	backend  *storage.Backend
 	platform *ustat.Platform
 	ours     http.Handler
 	hand     http.Handler
@@ -79,7 +80,7 @@ func engines(b *testing.B) []engine {
 		}
 		ours, err := httpapi.New(p, nil)
 		require.NoError(b, err)
-		out = append(out, engine{e.name, p, ours, handwritten(e.db, e.dialect)})
+		out = append(out, engine{e.name, e.backend, p, ours, handwritten(e.db, e.dialect)})
 	}
 	return out
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/ustat/ustat/httpapi"
@@ -21,6 +23,11 @@ type serveCmd struct {
 
 // Run serves until ctx ends, then lets requests in flight end.
 func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
+	if os.Getenv("GOGC") == "" {
+		// The heap of a small platform is smaller than what one hash of a password
+		// takes: by Go's default each sign-in would begin a collection.
+		debug.SetGCPercent(400)
+	}
 	// Listen first: an address in use must not cost a migration.
 	listener, err := net.Listen("tcp", c.Addr)
 	if err != nil {
