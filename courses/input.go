@@ -1,6 +1,7 @@
 package courses
 
 import (
+	"errors"
 	"strconv"
 
 	"golang.org/x/text/unicode/norm"
@@ -171,8 +172,16 @@ func (c *checks) rich(field string, text *string, format richtext.Format, most i
 		return nil
 	}
 	clean, err := richtext.HTML(*text, format)
+	if e, ok := errors.AsType[*core.Error](err); ok {
+		for _, v := range e.Violations {
+			if v.Field != "format" { // which the struct's tags report
+				v.Field = field
+				c.bad = append(c.bad, v)
+			}
+		}
+	}
 	if err != nil {
-		return nil // an unknown format, which the struct's tags report
+		return nil
 	}
 	if len(clean) > most {
 		c.tooLong(field, most, len(clean), "the text is too long once it is made safe")
