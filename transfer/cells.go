@@ -12,7 +12,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses/richtext"
 )
 
 const (
@@ -150,13 +153,33 @@ func (c *cells) text(col, runes int) string {
 	return s
 }
 
-// title is a text that is not empty.
+// title is one line of text that is not empty, in Unicode's form NFC. Line breaks in
+// it become spaces.
 func (c *cells) title(col, runes int) string {
-	s := c.text(col, runes)
-	if strings.TrimSpace(s) == "" {
+	s := norm.NFC.String(c.text(col, runes))
+	if !core.IsLine(s) {
+		s = strings.Join(strings.Fields(s), " ")
+	}
+	switch {
+	case s == "":
 		c.refuse(col, "the cell is empty")
+	case !core.IsLine(s):
+		c.refuse(col, "the cell has a control character")
 	}
 	return s
+}
+
+// rich returns a cell of rich text, made safe: at most so many bytes before and
+// after.
+func (c *cells) rich(col, before, after int) string {
+	clean, err := richtext.HTML(c.long(col, before), richtext.PlainHTML)
+	if err != nil {
+		c.refuse(col, "%s", err)
+	}
+	if len(clean) > after {
+		c.refuse(col, "longer than %d bytes once it is made safe", after)
+	}
+	return clean
 }
 
 // long returns a cell of at most so many bytes.
