@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -153,18 +154,17 @@ func (c *cells) text(col, runes int) string {
 	return s
 }
 
-// title is one line of text that is not empty, in Unicode's form NFC. Line breaks in
-// it become spaces.
+// title is one line of text that is not empty, in Unicode's form NFC. Line breaks and
+// other control characters, which old catalogues have, become spaces.
 func (c *cells) title(col, runes int) string {
 	s := norm.NFC.String(c.text(col, runes))
 	if !core.IsLine(s) {
-		s = strings.Join(strings.Fields(s), " ")
+		s = strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+			return unicode.IsControl(r) || unicode.IsSpace(r)
+		}), " ")
 	}
-	switch {
-	case s == "":
+	if s == "" {
 		c.refuse(col, "the cell is empty")
-	case !core.IsLine(s):
-		c.refuse(col, "the cell has a control character")
 	}
 	return s
 }
