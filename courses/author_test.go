@@ -103,11 +103,21 @@ func TestTheTeacherOfANewCourse(t *testing.T) {
 			want    string // the username, or a field that is bad
 			err     error
 		}{
-			{w.ann, "", "ann", nil}, {w.ann, "ANN", "ann", nil}, {w.ann, "bob", "", core.ErrForbidden},
-			{w.pam, "ann", "ann", nil}, {w.pam, "bob", "", core.ErrForbidden}, {w.pam, "", "teacher", core.ErrInvalid},
-			{w.admin, "", "root", nil}, {w.admin, "bob", "bob", nil}, {w.admin, "sam", "teacher", core.ErrInvalid}, {w.admin, "nobody", "teacher", core.ErrInvalid},
-			{core.Actor{UserID: -1, Role: core.Admin}, "", "teacher", core.ErrInvalid}, {core.Actor{UserID: -1, Role: core.Admin}, "ann", "ann", nil},
-			{w.sam, "", "", core.ErrForbidden}, {w.nobody, "", "", core.ErrUnauthenticated}, {w.sam, "ann", "", core.ErrForbidden},
+			{w.ann, "", "ann", nil},
+			{w.ann, "ANN", "ann", nil},
+			{w.ann, "bob", "", core.ErrForbidden},
+			{w.pam, "ann", "ann", nil},
+			{w.pam, "bob", "", core.ErrForbidden},
+			{w.pam, "", "teacher", core.ErrInvalid},
+			{w.admin, "", "root", nil},
+			{w.admin, "bob", "bob", nil},
+			{w.admin, "sam", "teacher", core.ErrInvalid},
+			{w.admin, "nobody", "teacher", core.ErrInvalid},
+			{core.Actor{UserID: -1, Role: core.Admin}, "", "teacher", core.ErrInvalid},
+			{core.Actor{UserID: -1, Role: core.Admin}, "ann", "ann", nil},
+			{w.sam, "", "", core.ErrForbidden},
+			{w.nobody, "", "", core.ErrUnauthenticated},
+			{w.sam, "ann", "", core.ErrForbidden},
 		} {
 			got, err := w.Create(t.Context(), c.by, courses.NewCourse{Title: "Title", Teacher: c.teacher})
 			require.ErrorIs(t, err, c.err, "%v for %q", c.by, c.teacher)
@@ -124,8 +134,16 @@ func TestTheTeacherOfANewCourse(t *testing.T) {
 func TestSlugsOfTitles(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		for _, c := range [][2]string{
-			{"Go", "go"}, {"Go", "go-2"}, {"GO!", "go-3"}, {"???", "course"}, {"!", "course-2"}, {"Search", "search-2"}, {"Search", "search-3"}, {"Жук", "zhuk"},
-			{strings.Repeat("a", 130), strings.Repeat("a", 120)}, {strings.Repeat("a", 130), strings.Repeat("a", 118) + "-2"},
+			{"Go", "go"},
+			{"Go", "go-2"},
+			{"GO!", "go-3"},
+			{"???", "course"},
+			{"!", "course-2"},
+			{"Search", "search-2"},
+			{"Search", "search-3"},
+			{"Жук", "zhuk"},
+			{strings.Repeat("a", 130), strings.Repeat("a", 120)},
+			{strings.Repeat("a", 130), strings.Repeat("a", 118) + "-2"},
 		} {
 			got, err := w.Create(t.Context(), w.ann, courses.NewCourse{Title: c[0]})
 			require.NoError(t, err)

@@ -36,7 +36,7 @@ func atOnce(b *storage.Backend, n int, fn func(ctx context.Context, tx courses.T
 // want turns the wrong error into one that says so.
 func want(err, wanted error) error {
 	if !errors.Is(err, wanted) {
-		return fmt.Errorf("want %v, got: %w", wanted, err)
+		return fmt.Errorf("want %s, got: %w", wanted.Error(), err)
 	}
 	return nil
 }
@@ -460,8 +460,12 @@ func (s suite) contentWriting() {
 			places = append(places, place{l.ID, l.ModuleID, l.ModulePosition, l.Position, l.Version})
 		}
 		require.Equal(t, []place{
-			{l[3].ID, m[1].ID, 2, 8, 1}, {l[1].ID, m[0].ID, 3, 1, 1}, {l[4].ID, m[0].ID, 3, 2, 2}, {l[0].ID, m[0].ID, 3, 3, 1},
-			{l[2].ID, m[0].ID, 3, 4, 2}, {l[5].ID, m[0].ID, 3, 5, 2},
+			{l[3].ID, m[1].ID, 2, 8, 1},
+			{l[1].ID, m[0].ID, 3, 1, 1},
+			{l[4].ID, m[0].ID, 3, 2, 2},
+			{l[0].ID, m[0].ID, 3, 3, 1},
+			{l[2].ID, m[0].ID, 3, 4, 2},
+			{l[5].ID, m[0].ID, 3, 5, 2},
 		}, places)
 		modules, err := b.Courses.Modules(timeout(t), one.ID, 0, 10)
 		require.NoError(t, err)
