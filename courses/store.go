@@ -143,7 +143,9 @@ type ContentCount struct {
 // A getter named ForUpdate also takes a lock that lasts until the transaction ends:
 // another transaction that asks for it waits, and then reads what the first has
 // committed. Where writing transactions take turns anyway, it is a plain read.
-// Locks are taken in this order: a course, then the tree, then a tag.
+// Locks are taken in this order: a course, then the tree, then a tag. Where that
+// cannot be (a tag that is deleted changes its courses), a deadlock is what Update
+// runs again.
 type Tx interface {
 	Reader
 	core.Tx

@@ -1,6 +1,8 @@
 package courses_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -108,5 +110,47 @@ func TestSearchSeesTheWords(t *testing.T) {
 				require.Equal(t, "quantum link R&D next", got.Items[0].Snippet)
 			}
 		}
+	})
+}
+
+// What was stored before there was a policy is shown under the present one.
+func TestOlderTextIsShownSafe(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		c := w.in(t, w.course(t, "Go"), courses.Published)
+		const old = `<script>x</script><b onclick="x">bold</b>`
+		var module courses.Module
+		var lesson courses.Lesson
+		require.NoError(t, w.backend.Courses.Update(t.Context(), func(ctx context.Context, tx courses.Tx) error {
+			modules, err := tx.ModulesOf(ctx, []courses.CourseID{c.ID})
+			require.NoError(t, err)
+			lessons, err := tx.LessonsOf(ctx, []courses.ModuleID{modules[0].ID})
+			require.NoError(t, err)
+			module, lesson = modules[0], lessons[0]
+			c.Description, c.Requirements, c.TextPolicy = old, old, 0
+			module.Description, module.TextPolicy, lesson.Content, lesson.TextPolicy = old, 0, old, 0
+			return errors.Join(tx.UpdateCourses(ctx, []courses.Course{c}), tx.UpdateModules(ctx, []courses.Module{module}), tx.UpdateLessons(ctx, []courses.Lesson{lesson}))
+		}))
+		got, err := w.Course(t.Context(), w.nobody, c.Slug)
+		require.NoError(t, err)
+		list, err := w.List(t.Context(), w.nobody, courses.Filter{}, "", core.Page{})
+		require.NoError(t, err)
+		modules, err := w.Modules(t.Context(), w.nobody, c.Slug, core.Page{})
+		require.NoError(t, err)
+		m, err := w.Module(t.Context(), w.nobody, c.Slug, module.ID)
+		require.NoError(t, err)
+		l, err := w.Lesson(t.Context(), w.ann, c.Slug, lesson.ID)
+		require.NoError(t, err)
+		edited, err := w.Edit(t.Context(), w.ann, c.Slug, courses.CourseEdit{Title: ptr("New")})
+		require.NoError(t, err)
+		for _, text := range []string{
+			got.Description, got.Requirements, list.Items[0].Description, modules.Items[0].Description, m.Description, l.Content, edited.Requirements,
+		} {
+			require.Equal(t, "<b>bold</b>", text)
+		}
+		stored, err := w.backend.Courses.CourseBySlug(t.Context(), c.Slug)
+		require.NoError(t, err)
+		require.Equal(t, edited.Requirements, stored.Requirements, "an edit writes it under the present policy")
+		require.Equal(t, richtext.Version, stored.TextPolicy)
 	})
 }
