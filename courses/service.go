@@ -98,6 +98,7 @@ func (s *Service) visibleCourse(ctx context.Context, by core.Actor, slug string)
 	if !may.sees(&c) {
 		return Course{}, scope{}, ErrCourseNotFound
 	}
+	c.refresh()
 	return c, may, nil
 }
 

@@ -121,7 +121,7 @@ func (s *Service) checkTeacher(ctx context.Context, c *Course, missing *checks) 
 	if err != nil {
 		return err
 	}
-	if len(found) == 0 || !found[0].Active || found[0].Role.Rank() < core.Teacher.Rank() {
+	if len(found) == 0 || !mayTeach(found[0]) {
 		missing.add("teacher", "role", string(core.Teacher), "", "its teacher may not teach")
 	}
 	return nil

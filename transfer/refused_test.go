@@ -107,7 +107,7 @@ func TestBadCoursesAreRefusedAtTheLineWhereTheyStart(t *testing.T) {
 		row("one", "T", "it", "ann", "1", "USD", "draft", "", "") +
 		row("long", strings.Repeat("ж", 201), "it", "ann", "1", "USD", "draft", "", "") + // 20
 		row("huge", strings.Repeat("h", 1<<20+1), "it", "ann", "1", "USD", "draft", "", "") +
-		row("tags", "T", "it", "ann", "1", "USD", "draft", manyTags(33), "") + // 22
+		row("tagged", "T", "it", "ann", "1", "USD", "draft", manyTags(33), "") + // 22
 		row("tag", "T", "it", "ann", "1", "USD", "draft", strings.Repeat("t", 101), "") +
 		row("signs", "T", "it", "ann", "1", "USD", "draft", "ok;!!", "") + // 24
 		row("yen", "T", "it", "ann", "100.5", "JPY", "draft", "", "") +

@@ -108,13 +108,49 @@ type coursesStore struct {
 	update coursesUpdate
 	list   func(ctx context.Context, q courses.ListQuery) ([]courses.Hit, error)
 	bySlug func(ctx context.Context, slug string) (courses.Course, error)
+	// wrap replaces the Tx.
+	wrap func(tx courses.Tx) courses.Tx
 }
 
 func (s coursesStore) Update(ctx context.Context, fn func(ctx context.Context, tx courses.Tx) error) error {
 	if s.update != nil {
 		return s.update(ctx, fn)
 	}
-	return s.Store.Update(ctx, fn)
+	return s.Store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+		if s.wrap != nil {
+			tx = s.wrap(tx)
+		}
+		return fn(ctx, tx)
+	})
+}
+
+// stale is a Tx whose CourseForUpdate gives what was there before the Update, as one
+// that takes no lock does.
+type stale struct {
+	courses.Tx
+	before courses.Course
+}
+
+func (tx stale) CourseForUpdate(context.Context, string) (courses.Course, error) {
+	return tx.before, nil
+}
+
+// forgetful is a Tx whose renames forget the old slug.
+type forgetful struct{ courses.Tx }
+
+func (tx forgetful) UpdateCourses(ctx context.Context, list []courses.Course) error {
+	for _, c := range list {
+		if stored, err := tx.CoursesBySlug(ctx, []string{c.Slug}); err != nil || len(stored) > 0 {
+			continue
+		}
+		if err := tx.DeleteCourse(ctx, c.ID); err != nil {
+			return err
+		}
+		c.ID = 0
+		_, err := tx.InsertCourses(ctx, []courses.Course{c})
+		return err
+	}
+	return tx.Tx.UpdateCourses(ctx, list)
 }
 
 func (s coursesStore) ListCourses(ctx context.Context, q courses.ListQuery) ([]courses.Hit, error) {
@@ -337,6 +373,21 @@ var wrongs = map[string]struct {
 			return inner.ListCourses(ctx, q)
 		}}
 	}, "courses/forms of a word find each other"},
+	"getter that takes no lock": {func(b *storage.Backend) {
+		inner := b.Courses
+		b.Courses = coursesStore{Store: inner, update: func(ctx context.Context, fn func(ctx context.Context, tx courses.Tx) error) error {
+			before, err := inner.CourseBySlug(ctx, "one")
+			return inner.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+				if err != nil {
+					return fn(ctx, tx)
+				}
+				return fn(ctx, stale{tx, before})
+			})
+		}}
+	}, "courses/writers that take CourseForUpdate take turns, and each sees what the one before has committed"},
+	"rename that forgets the old slug": {func(b *storage.Backend) {
+		b.Courses = coursesStore{Store: b.Courses, wrap: func(tx courses.Tx) courses.Tx { return forgetful{tx} }}
+	}, "courses/a rename keeps the old slug for its course, which may take it back"},
 	"secrets of one's own": {func(b *storage.Backend) {
 		b.Keys = secrets{b.Keys}
 	}, "keys/of concurrent callers one wins and all get its secret"},

@@ -76,6 +76,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.content()
 	s.lists()
 	s.search()
+	s.authoring()
 }
 
 // RunKeys runs the cases of storage.Keys.
