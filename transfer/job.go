@@ -23,8 +23,8 @@ type table[R any] interface {
 	// parse reads a row and checks all that needs no store. It runs one batch ahead
 	// of plan, on a goroutine of its own.
 	parse(c *cells) R
-	// repeated notes the unique values of a row in seen and returns the column of
-	// one that an earlier row has, or "". It runs where parse runs.
+	// repeated adds the unique values of a row to seen and returns the column of one
+	// that an earlier row has, or "". It runs where parse runs.
 	repeated(row *R, seen *keySet) string
 	// plan compares rows with what is stored. It only reads, and may be asked
 	// again for the same rows.
@@ -34,7 +34,8 @@ type table[R any] interface {
 	finish(ctx context.Context, event *core.Event) error
 }
 
-// surveyor is a table that looks at the whole file before anything is written.
+// surveyor is a table that looks at the whole file before anything is written. A
+// row whose key an earlier row has is among those that survey is given.
 type surveyor[R any] interface {
 	survey(rows []row[R])
 	surveyed(ctx context.Context) error
@@ -64,17 +65,16 @@ type changes struct {
 type job struct {
 	folder   fs.FS
 	size     int64
+	keys     *keySet
 	opts     *Options
 	reported time.Time // when Progress was last called
 	report   FileReport
 }
 
-// run imports the file of job as t reads it.
+// run imports the file of job as t reads it, in two passes.
 func run[R any](ctx context.Context, j *job, t table[R]) error {
-	if s, ok := t.(surveyor[R]); ok {
-		if err := surveyFile(ctx, j, t, s); err != nil {
-			return err
-		}
+	if err := check(ctx, j, t); err != nil {
+		return err
 	}
 	var offset int64
 	err := each(ctx, j, t, func(b *batch[R]) error {
@@ -93,11 +93,16 @@ func run[R any](ctx context.Context, j *job, t table[R]) error {
 	return t.finish(ctx, j.event())
 }
 
-// surveyFile is the first pass over a file of which s wants to know all.
-func surveyFile[R any](ctx context.Context, j *job, t table[R], s surveyor[R]) error {
+// check is the first pass over a file: it finds the keys that may be repeated, and
+// shows the rows to a surveyor.
+func check[R any](ctx context.Context, j *job, t table[R]) error {
+	s, surveys := t.(surveyor[R])
+	j.keys.begin()
 	var rows int
 	err := each(ctx, j, t, func(b *batch[R]) error {
-		s.survey(b.rows)
+		if surveys {
+			s.survey(b.rows)
+		}
 		rows += len(b.rows) + len(b.refused)
 		j.progress(Progress{Rows: rows, BytesRead: b.offset, Checking: true}, false)
 		return nil
@@ -105,7 +110,13 @@ func surveyFile[R any](ctx context.Context, j *job, t table[R], s surveyor[R]) e
 	if err != nil && !errors.Is(err, errIncomplete) {
 		return err
 	}
-	return s.surveyed(ctx)
+	if err := j.keys.checked(); err != nil {
+		return err
+	}
+	if surveys {
+		return s.surveyed(ctx)
+	}
+	return nil
 }
 
 // apply plans and writes one batch and reports on it.
