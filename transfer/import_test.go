@@ -154,65 +154,6 @@ func TestNothingToWriteOpensNoUpdateButToRecount(t *testing.T) {
 	require.Zero(t, people.updates)
 }
 
-func TestAFileWithChangesEndsInOneEvent(t *testing.T) {
-	t.Parallel()
-	backend := open(t)
-	events := func() (subjects []string) {
-		for _, outbox := range []core.Outbox{backend.Courses, backend.Accounts} {
-			pending, err := outbox.Pending(t.Context(), 100)
-			require.NoError(t, err)
-			for _, e := range pending {
-				if e.Type == transfer.EventImported {
-					subjects = append(subjects, e.Subject+string(e.Payload))
-				}
-			}
-		}
-		return subjects
-	}
-	importAll(t, backend, good())
-	require.ElementsMatch(t, []string{
-		`file/categories.csv{"file":"categories.csv","inserted":2,"updated":0}`,
-		`file/users.csv{"file":"users.csv","inserted":2,"updated":0}`,
-		`file/courses.csv{"file":"courses.csv","inserted":2,"updated":0}`,
-		`file/modules.csv{"file":"modules.csv","inserted":3,"updated":0}`,
-		`file/lessons.csv{"file":"lessons.csv","inserted":3,"updated":0}`,
-	}, events())
-	importAll(t, backend, good())
-	require.Len(t, events(), 5)
-}
-
-func TestACancelledContextStopsTheImport(t *testing.T) {
-	t.Parallel()
-	backend := open(t)
-	files := good()
-	var rows strings.Builder
-	rows.WriteString(usersHeader)
-	for i := range 20_000 {
-		writeUser(&rows, i)
-	}
-	files["users.csv"] = rows.String()
-	ctx, cancel := context.WithCancel(t.Context())
-	copied := *backend
-	copied.Accounts = &cancelling{backend.Accounts, cancel}
-	report, err := transfer.Import(ctx, &copied, os.DirFS(folder(t, files)), nil)
-	require.ErrorIs(t, err, context.Canceled)
-	require.Len(t, report.Files, 2)
-	require.Less(t, report.Files[1].Inserted, 20_000)
-	_, err = backend.Courses.CourseBySlug(t.Context(), "go")
-	require.ErrorIs(t, err, courses.ErrCourseNotFound)
-}
-
-// cancelling cancels after the first Update.
-type cancelling struct {
-	accounts.Store
-	cancel func()
-}
-
-func (c *cancelling) Update(ctx context.Context, fn func(context.Context, accounts.Tx) error) error {
-	defer c.cancel()
-	return c.Store.Update(ctx, fn)
-}
-
 func TestABatchThatMeetsAnotherWriterIsPlannedAgain(t *testing.T) {
 	t.Parallel()
 	backend := open(t)

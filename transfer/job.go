@@ -13,6 +13,7 @@ import (
 const (
 	progressEvery = 100 * time.Millisecond
 	planAttempts  = 3
+	finishWithin  = time.Minute
 )
 
 // table is what a file does of its own; all else is done for it. R is a row that
@@ -29,8 +30,9 @@ type table[R any] interface {
 	// plan compares rows with what is stored. It only reads, and may be asked
 	// again for the same rows.
 	plan(ctx context.Context, rows []row[R], refuse refuseFunc) (changes, error)
-	// finish ends a file that was read without an error. The event, nil when
-	// nothing was changed, is emitted in an Update of the file's domain.
+	// finish ends a file that was read without an error, and one that was stopped
+	// after some of it was written. The event, nil when nothing was changed, is
+	// emitted in an Update of the file's domain.
 	finish(ctx context.Context, event *core.Event) error
 }
 
@@ -86,11 +88,19 @@ func run[R any](ctx context.Context, j *job, t table[R]) error {
 	if errors.Is(err, errIncomplete) {
 		j.report.Incomplete, err = true, nil
 	}
-	if err != nil {
+	event := j.event(err)
+	if err == nil {
+		j.progress(Progress{Rows: j.report.Rows(), BytesRead: offset}, true)
+	} else if event == nil {
 		return err
 	}
-	j.progress(Progress{Rows: j.report.Rows(), BytesRead: offset}, true)
-	return t.finish(ctx, j.event())
+	// What was written stays, whatever has become of ctx, and must be told.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	defer cancel()
+	if failed := t.finish(ctx, event); failed != nil {
+		return errors.Join(err, failed)
+	}
+	return err
 }
 
 // check is the first pass over a file: it finds the keys that may be repeated, and
@@ -177,9 +187,10 @@ func (j *job) progress(p Progress, last bool) {
 	j.opts.Progress(p)
 }
 
-// event returns the event of a file, or nil when nothing was changed.
-func (j *job) event() *core.Event {
-	if j.report.Inserted+j.report.Updated == 0 {
+// event returns the event of a file that ended in err, or nil when nothing was
+// changed.
+func (j *job) event(err error) *core.Event {
+	if j.report.Inserted+j.report.Updated == 0 && !errors.Is(err, core.ErrOutcomeUnknown) {
 		return nil
 	}
 	event := core.NewEvent(EventImported, "file/"+j.report.File, j.opts.Actor, j.opts.Clock.Now(),

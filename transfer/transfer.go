@@ -34,10 +34,12 @@ import (
 )
 
 // EventImported is the type of the event that a file with changes ends in, sent by
-// the store of the file's domain. Its payload is [Imported].
+// the store of the file's domain, also when the import was stopped in that file. Its
+// payload is [Imported].
 const EventImported = "transfer.imported"
 
-// Imported is the payload of EventImported.
+// Imported is the payload of EventImported. Where the answer of a commit was lost,
+// rows of that batch are not counted.
 type Imported struct {
 	File     string `json:"file"`
 	Inserted int    `json:"inserted"`
@@ -66,8 +68,9 @@ type Options struct {
 // for the operator of a platform.
 //
 // The error is for what stops the import: the folder or a file cannot be read, a store
-// fails, ctx ends. Batches written before stay written, and the Report holds what
-// was done; running the import again goes on from there. Rows that were refused
+// fails, ctx ends. Batches written before stay written, their event is sent and the
+// categories' courses are counted (for at most a minute after ctx has ended), and the
+// Report holds what was done; running the import again goes on from there. Rows that were refused
 // are no error.
 func Import(ctx context.Context, backend *storage.Backend, folder fs.FS, opts *Options) (Report, error) {
 	var report Report
