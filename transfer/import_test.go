@@ -121,6 +121,36 @@ func TestAnUpdateKeepsWhatTheFileDoesNotSay(t *testing.T) {
 	require.Equal(t, []any{core.Admin, "Ann", "Bio", "$argon2id$secret"}, []any{u.Role, u.FullName, u.Bio, u.PasswordHash})
 }
 
+func TestAnAddressThatARowLeavesIsFreeForTheRowsBelow(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(testing.TB) *storage.Backend{"sqlite": open, "postgres": openPostgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			backend := open(t)
+			importAll(t, backend, map[string]string{"users.csv": usersHeader +
+				"ann,ann@example.org,student,,,\nbob,bob@example.org,student,,,\ncyd,cyd@example.org,student,,,\n"})
+			report, refused, _ := importAll(t, backend, map[string]string{"users.csv": usersHeader +
+				"ann,new@example.org,student,,,\n" +
+				"bob,ANN@example.org,student,,,\n" + // left by a stored user, to a stored one
+				"dee,bob@example.org,student,,,\n" + // and to a new one
+				"eve,cyd@example.org,student,,,\n" + // not left yet
+				"cyd,bad mail,student,,,\n"})
+			require.Equal(t, []string{
+				"users.csv:5:email: another user has this e-mail address",
+				`users.csv:6:email: "bad mail" is no e-mail address`,
+			}, refused)
+			require.Equal(t, transfer.Counts{Inserted: 1, Updated: 2, Refused: 2}, report.Total())
+			emails := map[string]string{}
+			users, err := backend.Accounts.UsersByName(t.Context(), []string{"ann", "bob", "cyd", "dee", "eve"}, nil)
+			require.NoError(t, err)
+			for _, u := range users {
+				emails[u.Username] = u.Email
+			}
+			require.Equal(t, map[string]string{"ann": "new@example.org", "bob": "ANN@example.org", "cyd": "cyd@example.org", "dee": "bob@example.org"}, emails)
+		})
+	}
+}
+
 // counted counts the transactions that are opened.
 type counted struct {
 	courses.Store
