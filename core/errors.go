@@ -88,6 +88,9 @@ var (
 	ErrClosed = &Error{Kind: KindUnavailable, Code: "core.closed", Message: "the storage is closed"}
 	// ErrKeyReused is returned when an idempotency key comes back with another request.
 	ErrKeyReused = &Error{Kind: KindConflict, Code: "core.idempotency_key_reused", Message: "this idempotency key was used with another request"}
+	// ErrKeyInUse is returned when an idempotency key is claimed again in the
+	// transaction that has claimed it and not answered yet.
+	ErrKeyInUse = &Error{Kind: KindFailedPrecondition, Code: "core.idempotency_key_in_use", Message: "this idempotency key is being worked on in this very transaction"}
 	// ErrCannotJoin is returned when a store cannot take part in a host's transaction.
 	ErrCannotJoin = &Error{Kind: KindFailedPrecondition, Code: "core.cannot_join", Message: "this store cannot join a host's transaction"}
 	// ErrCursor is returned for a cursor that was altered, or that belongs to
