@@ -115,6 +115,9 @@ func (t *users) plan(ctx context.Context, rows []row[user], refuse refuseFunc) (
 			refuse(i, "email", "another user has this e-mail address")
 			continue
 		}
+		if there { // a later row may have the address that this one leaves
+			delete(byEmail, core.Fold(u.Email))
+		}
 		next := r.over(u)
 		if there && next == u {
 			continue
@@ -163,7 +166,7 @@ func (r *user) over(u accounts.User) accounts.User {
 
 func (t *users) write(ctx context.Context, inserts, updates []accounts.User) error {
 	return t.store.Update(ctx, func(ctx context.Context, tx accounts.Tx) error {
-		for _, u := range updates { // first: they may free an e-mail address
+		for _, u := range updates { // first, and in order: they may free an e-mail address
 			if err := tx.UpdateUser(ctx, u); err != nil {
 				return err
 			}

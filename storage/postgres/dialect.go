@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"database/sql/driver"
 	"errors"
 	"io"
@@ -61,24 +60,9 @@ func constraint(err error) string {
 // ones need not be read.
 type search struct{}
 
-// Write implements sqlstore.Search.
-func (search) Write(ctx context.Context, w sqlstore.Writer, docs []sqlstore.Document, _ bool) error {
-	const block = 500
-	for ; len(docs) > 0; docs = docs[min(block, len(docs)):] {
-		var values strings.Builder
-		var args []any
-		for i, d := range docs[:min(block, len(docs))] {
-			if i > 0 {
-				values.WriteString(", ")
-			}
-			values.WriteString("(?::bigint, ?::tsvector, ?::tsvector)")
-			args = append(args, d.ID, vector(d.Title, d.Tags, d.Body), vector(d.Title, d.Tags))
-		}
-		if err := w.WriteSQL(ctx, "UPDATE ustat_courses AS c SET fts = v.fts, fts_head = v.head FROM (VALUES "+values.String()+") AS v (id, fts, head) WHERE c.id = v.id", args...); err != nil {
-			return err
-		}
-	}
-	return nil
+// Columns implements sqlstore.TextColumns.
+func (search) Columns(d sqlstore.Document) (fts, head string) {
+	return vector(d.Title, d.Tags, d.Body), vector(d.Title, d.Tags)
 }
 
 // vector returns the text of a tsvector: each term once, with weight A in the
@@ -126,3 +110,5 @@ func (search) Match(terms []string) (string, []any) {
 func (search) Field(terms []string) (string, []any) {
 	return "((c.fts_head @@ ?::tsquery)::int + (c.fts_head @@ ?::tsquery)::int)", []any{query(terms, ":A"), query(terms, "")}
 }
+
+var _ sqlstore.TextColumns = search{}

@@ -36,7 +36,7 @@ func classify(err error) sqlstore.Class {
 // tokenizer "ascii" leaves as they are.
 type search struct{}
 
-// Write implements sqlstore.Search.
+// Write implements sqlstore.TextTable.
 func (search) Write(ctx context.Context, w sqlstore.Writer, docs []sqlstore.Document, old bool) error {
 	const block = 100
 	for ; len(docs) > 0; docs = docs[min(block, len(docs)):] {
@@ -79,3 +79,5 @@ func quote(terms []string) string {
 	}
 	return strings.Join(quoted, " AND ")
 }
+
+var _ sqlstore.TextTable = search{}

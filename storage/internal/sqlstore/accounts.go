@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"strings"
 	"time"
 
@@ -107,12 +106,15 @@ func (r accountsReader) ProfileBySlug(ctx context.Context, slug string) (account
 	if !core.ValidText(slug) {
 		return accounts.Profile{}, accounts.ErrUserNotFound
 	}
-	var p accounts.Profile
-	err := r.rawScan(ctx, &p, "SELECT user_id, slug FROM ustat_profiles WHERE slug = ?", slug)
-	if errors.Is(err, sql.ErrNoRows) {
-		return p, accounts.ErrUserNotFound
+	found, err := readAll(ctx, r.session, "SELECT user_id, slug FROM ustat_profiles WHERE slug = ?", []any{slug},
+		func(rows *sql.Rows, p *accounts.Profile) error { return rows.Scan(&p.UserID, &p.Slug) })
+	if err != nil {
+		return accounts.Profile{}, err
 	}
-	return p, err
+	if len(found) == 0 {
+		return accounts.Profile{}, accounts.ErrUserNotFound
+	}
+	return found[0], nil
 }
 
 // accountsTx implements accounts.Tx.

@@ -99,16 +99,19 @@ func (r coursesReader) CourseIDs(ctx context.Context, slugs []string) (map[strin
 	if slugs = validOnly(slugs); len(slugs) == 0 {
 		return nil, nil
 	}
-	var rows []struct {
-		ID   courses.CourseID
-		Slug string
+	type named struct {
+		id   courses.CourseID
+		slug string
 	}
-	if err := r.rawScan(ctx, &rows, "SELECT id, slug FROM ustat_courses WHERE slug IN (?)", bun.List(slugs)); err != nil {
+	where, args := in(r.db, "slug", slugs)
+	rows, err := readAll(ctx, r.session, "SELECT id, slug FROM ustat_courses WHERE "+where, args,
+		func(rows *sql.Rows, n *named) error { return rows.Scan(&n.id, &n.slug) })
+	if err != nil {
 		return nil, err
 	}
 	ids := make(map[string]courses.CourseID, len(rows))
 	for _, row := range rows {
-		ids[row.Slug] = row.ID
+		ids[row.slug] = row.id
 	}
 	return ids, nil
 }
@@ -157,15 +160,21 @@ func (r coursesReader) fillTags(ctx context.Context, page []courses.Course) erro
 }
 
 func (r coursesReader) Currencies(ctx context.Context, status courses.Status) ([]string, error) {
-	var row struct{ First, Last sql.NullString }
-	err := r.rawScan(ctx, &row, "SELECT (SELECT min(currency) FROM ustat_courses WHERE status = ?) AS first, (SELECT max(currency) FROM ustat_courses WHERE status = ?) AS last", status, status)
-	switch {
-	case err != nil || !row.First.Valid:
-		return nil, err
-	case row.First == row.Last:
-		return []string{row.First.String}, nil
+	text := statusText[status]
+	if text == "" {
+		return nil, nil
 	}
-	return []string{row.First.String, row.Last.String}, nil
+	type ends struct{ first, last sql.NullString }
+	const of = "(currency) FROM ustat_courses WHERE status = "
+	found, err := readAll(ctx, r.session, "SELECT (SELECT min"+of+text+"), (SELECT max"+of+text+")", nil,
+		func(rows *sql.Rows, e *ends) error { return rows.Scan(&e.first, &e.last) })
+	if err != nil || !found[0].first.Valid {
+		return nil, err
+	}
+	if e := found[0]; e.first != e.last {
+		return []string{e.first.String, e.last.String}, nil
+	}
+	return []string{found[0].first.String}, nil
 }
 
 type categoryRow struct {
@@ -174,62 +183,59 @@ type categoryRow struct {
 	Slug          string             `bun:"slug"`
 	Name          string             `bun:"name"`
 	ParentID      courses.CategoryID `bun:"parent_id,nullzero"`
-	Parent        sql.NullString     `bun:"parent,scanonly"`
 	CourseCount   int                `bun:"course_count"`
 }
 
-const selectCategories = "SELECT k.id, k.slug, k.name, k.parent_id, p.slug AS parent, k.course_count FROM ustat_categories AS k LEFT JOIN ustat_categories AS p ON p.id = k.parent_id"
+const selectCategories = "SELECT k.id, k.slug, k.name, k.parent_id, p.slug, k.course_count FROM ustat_categories AS k LEFT JOIN ustat_categories AS p ON p.id = k.parent_id"
 
-func categories(rows []categoryRow) []courses.Category {
-	out := make([]courses.Category, len(rows))
-	for i, r := range rows {
-		out[i] = courses.Category{ID: r.ID, Slug: r.Slug, Name: r.Name, ParentID: r.ParentID, Parent: r.Parent.String, CourseCount: r.CourseCount}
-	}
-	return out
+func scanCategory(rows *sql.Rows, c *courses.Category) error {
+	var parentID sql.NullInt64
+	var parent sql.NullString
+	err := rows.Scan(&c.ID, &c.Slug, &c.Name, &parentID, &parent, &c.CourseCount)
+	c.ParentID, c.Parent = courses.CategoryID(parentID.Int64), parent.String
+	return err
 }
 
 func (r coursesReader) Categories(ctx context.Context, after string, limit int) ([]courses.Category, error) {
-	var rows []categoryRow
-	err := r.rawScan(ctx, &rows, selectCategories+" WHERE k.slug > ? ORDER BY k.slug LIMIT ?", after, limit)
-	return categories(rows), err
+	return readAll(ctx, r.session, selectCategories+" WHERE k.slug > ? ORDER BY k.slug LIMIT ?", []any{after, limit}, scanCategory)
 }
 
 func (r coursesReader) CategoriesBySlug(ctx context.Context, slugs []string) ([]courses.Category, error) {
 	if slugs = validOnly(slugs); len(slugs) == 0 {
 		return nil, nil
 	}
-	var rows []categoryRow
-	err := r.rawScan(ctx, &rows, selectCategories+" WHERE k.slug IN (?)", bun.List(slugs))
-	return categories(rows), err
+	where, args := in(r.db, "k.slug", slugs)
+	return readAll(ctx, r.session, selectCategories+" WHERE "+where, args, scanCategory)
 }
 
 func (r coursesReader) Subtree(ctx context.Context, slug string) ([]courses.CategoryID, error) {
 	if !core.ValidText(slug) {
 		return nil, courses.ErrCategoryNotFound
 	}
-	var ids []courses.CategoryID
 	// UNION, not UNION ALL: it ends even on a cycle.
-	err := r.rawScan(ctx, &ids, "WITH RECURSIVE below (id) AS (SELECT id FROM ustat_categories WHERE slug = ?"+
-		" UNION SELECT k.id FROM ustat_categories AS k JOIN below AS b ON k.parent_id = b.id) SELECT id FROM below", slug)
+	ids, err := readAll(ctx, r.session, "WITH RECURSIVE below (id) AS (SELECT id FROM ustat_categories WHERE slug = ?"+
+		" UNION SELECT k.id FROM ustat_categories AS k JOIN below AS b ON k.parent_id = b.id) SELECT id FROM below", []any{slug},
+		func(rows *sql.Rows, id *courses.CategoryID) error { return rows.Scan(id) })
 	if err == nil && len(ids) == 0 {
 		return nil, courses.ErrCategoryNotFound
 	}
 	return ids, err
 }
 
+const selectTags = "SELECT id, slug, name FROM ustat_tags"
+
+func scanTag(rows *sql.Rows, t *courses.Tag) error { return rows.Scan(&t.ID, &t.Slug, &t.Name) }
+
 func (r coursesReader) Tags(ctx context.Context, after string, limit int) ([]courses.Tag, error) {
-	var tags []courses.Tag
-	err := r.rawScan(ctx, &tags, "SELECT id, slug, name FROM ustat_tags WHERE slug > ? ORDER BY slug LIMIT ?", after, limit)
-	return tags, err
+	return readAll(ctx, r.session, selectTags+" WHERE slug > ? ORDER BY slug LIMIT ?", []any{after, limit}, scanTag)
 }
 
 func (r coursesReader) TagsBySlug(ctx context.Context, slugs []string) ([]courses.Tag, error) {
 	if slugs = validOnly(slugs); len(slugs) == 0 {
 		return nil, nil
 	}
-	var tags []courses.Tag
-	err := r.rawScan(ctx, &tags, "SELECT id, slug, name FROM ustat_tags WHERE slug IN (?)", bun.List(slugs))
-	return tags, err
+	where, args := in(r.db, "slug", slugs)
+	return readAll(ctx, r.session, selectTags+" WHERE "+where, args, scanTag)
 }
 
 const moduleColumns = "id, course_id, title, description, position"

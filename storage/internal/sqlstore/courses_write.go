@@ -33,13 +33,14 @@ func (t coursesTx) InsertCategories(ctx context.Context, list []courses.Category
 	return out, nil
 }
 
-// insertNamed adds rows with unique slugs and returns their ids.
-func insertNamed[R any, ID ~int64](ctx context.Context, tx *Tx, table string, rows []R) (map[string]ID, error) {
+// insertNamed adds rows with unique slugs, without some of their columns, and returns
+// their ids.
+func insertNamed[R any, ID ~int64](ctx context.Context, tx *Tx, table string, rows []R, without ...string) (map[string]ID, error) {
 	type added struct {
 		ID   ID
 		Slug string
 	}
-	got, ok, err := insert[R, added](ctx, tx, table, rows, "id, slug")
+	got, ok, err := insert[R, added](ctx, tx, table, rows, "id, slug", without...)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +106,15 @@ func (t coursesTx) EnsureTags(ctx context.Context, tags []courses.Tag) ([]course
 	if _, err := t.Tx.exec(ctx, q); err != nil {
 		return nil, err
 	}
-	return t.TagsBySlug(ctx, slugs)
+	ensured := make([]courses.Tag, 0, len(tags))
+	for block := range slices.Chunk(slugs, blockRows) { // a statement takes so many parameters
+		some, err := t.TagsBySlug(ctx, block)
+		if err != nil {
+			return nil, err
+		}
+		ensured = append(ensured, some...)
+	}
+	return ensured, nil
 }
 
 type courseWriteRow struct {
@@ -126,7 +135,12 @@ type courseWriteRow struct {
 	CreatedAt     time.Time        `bun:"created_at"`
 	UpdatedAt     time.Time        `bun:"updated_at"`
 	PublishedAt   bun.NullTime     `bun:"published_at"`
+	FTS           string           `bun:"fts,type:tsvector"`
+	FTSHead       string           `bun:"fts_head,type:tsvector"`
 }
+
+// textColumns are the columns of a TextColumns; elsewhere the courses have none.
+var textColumns = []string{"fts", "fts_head"}
 
 func newCourseWriteRow(c courses.Course, doc Document) courseWriteRow {
 	row := courseWriteRow{
@@ -167,11 +181,15 @@ func checkCourses(list []courses.Course) error {
 	})
 }
 
-func prepareCourses(list []courses.Course) ([]courseWriteRow, []Document) {
+func (t coursesTx) prepare(list []courses.Course) ([]courseWriteRow, []Document) {
 	rows, docs := make([]courseWriteRow, len(list)), make([]Document, len(list))
+	text, beside := t.Tx.db.dialect.Search.(TextColumns)
 	for i, c := range list {
 		docs[i] = newDocument(c)
 		rows[i] = newCourseWriteRow(c, docs[i])
+		if beside {
+			rows[i].FTS, rows[i].FTSHead = text.Columns(docs[i])
+		}
 	}
 	return rows, docs
 }
@@ -181,10 +199,14 @@ func (t coursesTx) InsertCourses(ctx context.Context, list []courses.Course) ([]
 	if err := checkCourses(list); err != nil || len(list) == 0 {
 		return nil, err
 	}
-	rows, docs := prepareCourses(list)
+	rows, docs := t.prepare(list)
+	var without []string
+	if _, beside := t.Tx.db.dialect.Search.(TextColumns); !beside {
+		without = textColumns
+	}
 	var out []courses.Course
 	write := func() error {
-		ids, err := insertNamed[courseWriteRow, courses.CourseID](ctx, t.Tx, "ustat_courses", rows)
+		ids, err := insertNamed[courseWriteRow, courses.CourseID](ctx, t.Tx, "ustat_courses", rows, without...)
 		if err != nil {
 			return err
 		}
@@ -232,7 +254,10 @@ func (t coursesTx) writeTagsAndText(ctx context.Context, list []courses.Course, 
 	if err := insertBlocks(ctx, t.Tx, tags); err != nil {
 		return err
 	}
-	return t.Tx.db.dialect.Search.Write(ctx, t.Tx, docs, old)
+	if text, apart := t.Tx.db.dialect.Search.(TextTable); apart {
+		return text.Write(ctx, t.Tx, docs, old)
+	}
+	return nil
 }
 
 // UpdateCourses implements courses.Tx.
@@ -244,7 +269,7 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 	if err != nil {
 		return err
 	}
-	rows, docs := prepareCourses(list)
+	rows, docs := t.prepare(list)
 	return t.Tx.atomically(ctx, func() error {
 		if err := t.checkSlugs(ctx, list); err != nil {
 			return err
@@ -252,6 +277,9 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 		set := []string{
 			"slug", "title", "description", "requirements", "language", "lang", "price_minor", "currency", "status",
 			"teacher_id", "category_id", "title_words", "created_at", "updated_at", "published_at",
+		}
+		if _, beside := t.Tx.db.dialect.Search.(TextColumns); beside {
+			set = append(set, textColumns...)
 		}
 		err := updateRows(ctx, t.Tx, rows, courses.ErrCourseNotFound, set...)
 		if t.Tx.db.constraint(err) != "" { // a concurrent writer was faster

@@ -31,15 +31,26 @@ func newDocument(c courses.Course) Document {
 	}
 }
 
-// Search is the full-text index of an engine.
+// Search is the full-text index of an engine. It is also a TextColumns or a TextTable.
 type Search interface {
-	// Write replaces the entries of courses in the transaction. Old says whether
-	// any of them may have been indexed before.
-	Write(ctx context.Context, w Writer, docs []Document, old bool) error
 	// Match returns a condition on the course "c" that all terms are in it.
 	Match(terms []string) (condition string, args []any)
 	// Field returns an expression of courses.Position's field for terms.
 	Field(terms []string) (expression string, args []any)
+}
+
+// TextColumns is a Search whose index is of two columns of the courses, which are
+// written with them.
+type TextColumns interface {
+	// Columns returns what the columns fts and fts_head hold.
+	Columns(doc Document) (fts, head string)
+}
+
+// TextTable is a Search whose index is a table of its own.
+type TextTable interface {
+	// Write replaces the entries of courses in the transaction. Old says whether
+	// any of them may have been indexed before.
+	Write(ctx context.Context, w Writer, docs []Document, old bool) error
 }
 
 // Writer runs a statement of constant text in a transaction.
