@@ -67,23 +67,19 @@ func TestRegisterNamesEveryBadField(t *testing.T) {
 	require.Zero(t, w.hasher.hashed.Load())
 }
 
-func TestAPasswordOfAMegabyteIsRefusedAtOnce(t *testing.T) {
+func TestAPasswordOfAMegabyteIsRefusedUnread(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "sqlite")
 	w.add(t, "anna", core.Student)
 	long := core.Secret(strings.Repeat("x", 1<<20))
 	hashed := w.hasher.hashed.Load()
-	best := time.Hour
-	for range 5 { // the machine may be busy
-		start := time.Now()
-		_, err := w.Login(t.Context(), accounts.Credentials{Login: "anna", Password: long}, home)
-		best = min(best, time.Since(start))
-		require.ErrorIs(t, err, core.ErrInvalid)
-		_, err = w.Register(t.Context(), accounts.Registration{Username: "boris", Email: "b@example.org", Password: long}, home)
-		require.ErrorIs(t, err, core.ErrInvalid)
-		require.NotContains(t, err.Error(), "xxxx")
-	}
-	require.Less(t, best, time.Millisecond)
+	ctx, queries := storage.CountQueries(t.Context())
+	_, err := w.Login(ctx, accounts.Credentials{Login: "anna", Password: long}, home)
+	require.ErrorIs(t, err, core.ErrInvalid)
+	_, err = w.Register(ctx, accounts.Registration{Username: "boris", Email: "b@example.org", Password: long}, home)
+	require.ErrorIs(t, err, core.ErrInvalid)
+	require.NotContains(t, err.Error(), "xxxx")
+	require.Zero(t, queries.Count())
 	require.Equal(t, hashed, w.hasher.hashed.Load())
 	require.Zero(t, w.hasher.verified.Load())
 }

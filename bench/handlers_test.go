@@ -35,13 +35,18 @@ type engine struct {
 	hand     http.Handler
 }
 
-// engines opens SQLite, and PostgreSQL where there is one, with the real catalogue.
-func engines(b *testing.B) []engine {
+// catalog returns the folder of the real catalogue.
+func catalog(b *testing.B) string {
 	data := os.Getenv("USTAT_TEST_DATA")
 	if data == "" {
 		b.Skip("USTAT_TEST_DATA is not set: it names the folder with import/catalog")
 	}
-	folder := filepath.Join(data, "import", "catalog")
+	return filepath.Join(data, "import", "catalog")
+}
+
+// engines opens SQLite, and PostgreSQL where there is one, with the catalogue of a
+// folder.
+func engines(b *testing.B, folder string) []engine {
 	path := filepath.Join(b.TempDir(), "bench.db")
 	lite, err := sqlite.Open(b.Context(), path, nil)
 	require.NoError(b, err)
@@ -89,7 +94,7 @@ func engines(b *testing.B) []engine {
 // second ours serves beside the hand-written handler: medians of interleaved
 // rounds of one run, 16 callers, no network.
 func BenchmarkHandlers(b *testing.B) {
-	for _, e := range engines(b) {
+	for _, e := range engines(b, catalog(b)) {
 		slug := firstSlug(b, e)
 		for _, request := range []struct{ name, path string }{
 			{"list", "/api/v1/courses/"},

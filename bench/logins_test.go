@@ -23,7 +23,7 @@ import (
 // interleaved rounds of one run.
 func BenchmarkListBesideLogins(b *testing.B) {
 	const rounds, callers, logins, length = 5, 16, 500, 2 * time.Second
-	for _, e := range engines(b) {
+	for _, e := range engines(b, catalog(b)) {
 		b.Run(e.name, func(b *testing.B) {
 			addUsers(b, e, logins)
 			const path = "/api/v1/courses/"

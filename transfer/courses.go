@@ -338,9 +338,14 @@ func tagged(list []courses.Course, ids map[string]courses.TagID) []courses.Cours
 }
 
 // finish counts the categories' courses anew, changes or not, so that an import
-// that was stopped midway is put right by the next one.
+// that was killed midway is put right by the next one.
 func (t *catalogue) finish(ctx context.Context, event *core.Event) error {
-	return t.store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+	return recount(ctx, t.store, event)
+}
+
+// recount counts the categories' courses and emits the event, if there is one.
+func recount(ctx context.Context, store courses.Store, event *core.Event) error {
+	return store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
 		if err := tx.RecountCategories(ctx); err != nil || event == nil {
 			return err
 		}

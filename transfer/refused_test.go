@@ -1,6 +1,7 @@
 package transfer_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -78,6 +79,29 @@ func TestBadUsersAreRefused(t *testing.T) {
 		`users.csv:13:bio: longer than 5000 characters`,
 	}, refused)
 	require.Equal(t, 3, report.Total().Inserted)
+}
+
+func TestAKeyIsFoundAgainFarBelow(t *testing.T) {
+	t.Parallel()
+	var users strings.Builder
+	users.WriteString(usersHeader)
+	write := func(i int) {
+		fmt.Fprintf(&users, "user-%d,user-%d@example.org,student,,,\n", i, i)
+	}
+	for i := range 3000 {
+		write(i)
+	}
+	users.WriteString("other,USER-2@example.org,student,,,\n") // 3002
+	write(1)
+	write(2999)
+	backend := open(t)
+	report, refused, _ := importAll(t, backend, map[string]string{"users.csv": users.String()})
+	require.Equal(t, []string{
+		"users.csv:3002:email: an earlier row of this file has the same",
+		"users.csv:3003:username: an earlier row of this file has the same",
+		"users.csv:3004:username: an earlier row of this file has the same",
+	}, refused)
+	require.Equal(t, 3000, report.Total().Inserted)
 }
 
 func TestBadCoursesAreRefusedAtTheLineWhereTheyStart(t *testing.T) {

@@ -78,18 +78,22 @@ func (c *importCmd) Run(ctx context.Context, p *program) (err error) {
 type progress struct {
 	p    *program
 	bar  *progressbar.ProgressBar
-	file string
+	pass string // over which file
 	last time.Time
 }
 
 func newProgress(p *program) *progress { return &progress{p: p, last: time.Now()} }
 
 func (g *progress) show(at transfer.Progress) {
+	pass := at.File
+	if at.Checking {
+		pass += " (checking)"
+	}
 	if isTerminal(g.p.stderr) {
-		if g.file != at.File {
+		if g.pass != pass {
 			g.end()
-			g.file = at.File
-			g.bar = progressbar.NewOptions64(at.BytesTotal, progressbar.OptionSetWriter(g.p.stderr), progressbar.OptionSetDescription(at.File),
+			g.pass = pass
+			g.bar = progressbar.NewOptions64(at.BytesTotal, progressbar.OptionSetWriter(g.p.stderr), progressbar.OptionSetDescription(pass),
 				progressbar.OptionShowBytes(true), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(65*time.Millisecond))
 		}
 		_ = g.bar.Set64(at.BytesRead) // a bar that cannot be drawn is no reason to stop
@@ -98,7 +102,7 @@ func (g *progress) show(at transfer.Progress) {
 	const every = 2 * time.Second
 	if time.Since(g.last) >= every {
 		g.last = time.Now()
-		fmt.Fprintf(g.p.stderr, "%s: %d rows, %d of %d bytes\n", at.File, at.Rows, at.BytesRead, at.BytesTotal)
+		fmt.Fprintf(g.p.stderr, "%s: %d rows, %d of %d bytes\n", pass, at.Rows, at.BytesRead, at.BytesTotal)
 	}
 }
 

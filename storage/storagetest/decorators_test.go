@@ -366,6 +366,17 @@ var wrongs = map[string]struct {
 			}}
 		}}
 	}, "accounts/a key claimed by the same request gives its answer, and by another is ErrKeyReused"},
+	"key given twice in one transaction": {func(b *storage.Backend) {
+		b.Accounts = accountsStore{Store: b.Accounts, wrap: func(tx accounts.Tx) accounts.Tx {
+			return accountsTx{Tx: tx, claim: func(ctx context.Context, key core.IdempotencyKey) ([]byte, bool, error) {
+				answer, done, err := tx.Claim(ctx, key)
+				if errors.Is(err, core.ErrKeyInUse) {
+					return nil, false, nil
+				}
+				return answer, done, err
+			}}
+		}}
+	}, "accounts/a key claimed again before its answer is ErrKeyInUse, and Once runs once"},
 	"search for any of the terms": {func(b *storage.Backend) {
 		inner := b.Courses
 		b.Courses = coursesStore{Store: inner, list: func(ctx context.Context, q courses.ListQuery) ([]courses.Hit, error) {

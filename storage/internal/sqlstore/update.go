@@ -179,9 +179,10 @@ func (tx *Tx) atomically(ctx context.Context, fn func() error) error {
 	return err
 }
 
-// insert adds rows by one statement a block and reads what it returns into dest.
-// A row that meets a unique key makes it fail with nothing written and ok false.
-func insert[R, D any](ctx context.Context, tx *Tx, table string, rows []R, returning string) (dest []D, ok bool, err error) {
+// insert adds rows, without some of their columns, by one statement a block and reads
+// what it returns into dest. A row that meets a unique key makes it fail with nothing
+// written and ok false.
+func insert[R, D any](ctx context.Context, tx *Tx, table string, rows []R, returning string, without ...string) (dest []D, ok bool, err error) {
 	if len(rows) == 0 {
 		return nil, true, nil
 	}
@@ -195,6 +196,9 @@ func insert[R, D any](ctx context.Context, tx *Tx, table string, rows []R, retur
 			block := rows[start:min(start+blockRows, len(rows))]
 			var got []D
 			q := tx.db.bun.NewInsert().Conn(conn).Model(&block).ModelTableExpr(table).On("CONFLICT DO NOTHING").Returning(returning)
+			if len(without) > 0 {
+				q.ExcludeColumn(without...)
+			}
 			if err := tx.scan(ctx, q, &got); err != nil && !errors.Is(err, sql.ErrNoRows) {
 				return fmt.Errorf("insert into %s: %w", table, err)
 			}
