@@ -1,6 +1,7 @@
 package richtext_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -135,9 +136,11 @@ func FuzzSanitize(f *testing.F) {
 // However a text of the greatest length is made, it takes no more than moments: its
 // time does not grow with the square of its length.
 func TestNoTextTakesLong(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it measures time")
+	longest, part := 1<<17, 8 // a part of what is taken; all of it with USTAT_TEST_SCALE
+	if os.Getenv("USTAT_TEST_SCALE") != "" {
+		longest, part = 1<<20, 1
 	}
+	marks, markdown := richtext.MaxMarks/part, richtext.MaxMarkdown/part
 	measure := func(t *testing.T, format richtext.Format, text string) {
 		t.Helper()
 		start := time.Now()
@@ -151,11 +154,11 @@ func TestNoTextTakesLong(t *testing.T) {
 		"<b>", "> ", ">", "[", "[a](", "[](", "![a](", "[a](b \"", "[a](<", "[a][", "[a]: b\n", "&amp;", "<!--", "<a href=\"https://x\" ", "<a href=\"", "*a ", "*a_ ",
 		"_a*_b*", "**a ", "~~a ", "`a``", "<ul><li>", "\\", "_a_", "|a|b\n", "1. ", "- ", "+ ", "1) ", "\n> a", "- a\n", "a\n", "\r", "<?", "<![CDATA[",
 	} {
-		measure(t, richtext.PlainHTML, strings.Repeat(unit, (1<<20)/len(unit)))
+		measure(t, richtext.PlainHTML, strings.Repeat(unit, longest/len(unit)))
 		// As much as is taken, again and again.
-		part := strings.Repeat(unit, richtext.MaxMarks) + "\n\n"
-		measure(t, richtext.Markdown, strings.Repeat(part, max(1, richtext.MaxMarkdown/len(part))))
-		measure(t, richtext.Markdown, strings.Repeat(unit, richtext.MaxMarks/2)+strings.Repeat("a", richtext.MaxMarkdown/2))
-		measure(t, richtext.Markdown, strings.Repeat(unit, richtext.MaxMarkdown/len(unit)))
+		block := strings.Repeat(unit, marks) + "\n\n"
+		measure(t, richtext.Markdown, strings.Repeat(block, max(1, markdown/len(block))))
+		measure(t, richtext.Markdown, strings.Repeat(unit, marks/2)+strings.Repeat("a", markdown/2))
+		measure(t, richtext.Markdown, strings.Repeat(unit, markdown/len(unit)))
 	}
 }
