@@ -9,6 +9,7 @@ import (
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses/richtext"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // Create adds a draft. A teacher creates their own; a producer names a teacher
@@ -50,6 +51,9 @@ func (s *Service) Create(ctx context.Context, by core.Actor, in NewCourse) (Cour
 			c := Course{Status: Draft, Teacher: Teacher{ID: teacher.ID}, CreatedAt: t.at, UpdatedAt: t.at}
 			change.apply(&c)
 			if c, err = insertFree(ctx, tx, c); err != nil {
+				return Course{}, err
+			}
+			if err := fault.Hit("courses.create.after_insert"); err != nil {
 				return Course{}, err
 			}
 			return c, t.changed(ctx, tx, EventCreated, &c, Changed{}, false)
@@ -261,6 +265,9 @@ func (s *Service) locked(ctx context.Context, by core.Actor, may scope, want rig
 			return err
 		}
 		if err := may.may(by, &c, want); err != nil {
+			return err
+		}
+		if err := fault.Hit("courses.locked.after_lock"); err != nil {
 			return err
 		}
 		return fn(ctx, tx, &c, t)
