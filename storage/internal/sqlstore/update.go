@@ -104,8 +104,6 @@ func (d *DB) commit(ctx context.Context, tx *sql.Tx, cancel context.CancelFunc) 
 		return core.ErrRetry.Because(err)
 	case RolledBack, BadRow, Duplicate:
 		return core.ErrConflict.Withf("the transaction was rolled back").Because(err)
-	case NotSent:
-		return core.ErrUnavailable.Because(err)
 	}
 	return core.ErrOutcomeUnknown.Because(err)
 }
