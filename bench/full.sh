@@ -14,7 +14,7 @@ section() { # title, command...
 	shift
 	{
 		printf '\n## %s\n\n`%s`\n\n```\n' "$title" "$*"
-		"$@" 2>&1 | grep -aE 'Benchmark|ratio|rows/s|^ok|^---|FAIL|seed|peak|pgtest:' | sed "s#/usr/lib/[^ ]*#…#" || true
+		"$@" 2>&1 | grep -aE 'Benchmark|ratio|rows/s|^ok|^---|FAIL|seed|SEED|kills|cuts|faults|peak|pgtest:' | sed "s#/usr/lib/[^ ]*#…#" || true
 		printf '```\n'
 	} >>"$work"
 }
@@ -30,6 +30,7 @@ section "Page 360 beside page 1" go test -run '^$' -bench DeepPage -benchtime 10
 section "Import" go test -run '^$' -bench Import -benchtime 3x -timeout 30m ./transfer
 section "Memory of an import" go test -run Memory -v -timeout 30m ./transfer
 section "Conformance" go test -timeout 30m -count=1 ./storage/...
+section "Kills, cuts and faults" go test -timeout 30m -count=1 -v ./internal/killtest
 cp "$work" "$out"
 if grep -qE '^(--- FAIL|FAIL)' "$out"; then
 	echo "something failed: see $out"

@@ -89,7 +89,7 @@ func settle(t testing.TB, w Work) {
 	defer cancel()
 	conn, err := pgx.Connect(ctx, w.DSN)
 	require.NoError(t, err)
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	for {
 		var left int
 		require.NoError(t, conn.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1", application).Scan(&left))

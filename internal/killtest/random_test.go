@@ -15,8 +15,13 @@ import (
 
 // life is what is done to a course, one event each, and the status after it.
 var life = []struct{ op, status string }{
-	{"courses.create", "draft"}, {"courses.module", "draft"}, {"courses.lesson", "draft"}, {"courses.submit", "review"},
-	{"courses.publish", "published"}, {"courses.archive", "archived"}, {"courses.restore", "draft"},
+	{"courses.create", "draft"},
+	{"courses.module", "draft"},
+	{"courses.lesson", "draft"},
+	{"courses.submit", "review"},
+	{"courses.publish", "published"},
+	{"courses.archive", "archived"},
+	{"courses.restore", "draft"},
 }
 
 // TestKillsAtRandomInstants kills a worker again and again while it writes, and
@@ -25,12 +30,13 @@ var life = []struct{ op, status string }{
 func TestKillsAtRandomInstants(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, w *world) {
 		random := seeded(t)
-		kills, answered, unanswered, done := 5, 0, 0, 0
+		kills, latest := 5, 150*time.Millisecond
 		if scale(t) > 1 {
-			kills = 20 * scale(t)
+			kills, latest = 20*scale(t), 500*time.Millisecond
 		}
+		answered, unanswered, done := 0, 0, 0
 		for round := range kills {
-			ended := killtest.Run(t, w.work(w.lanes(round)...), time.Duration(random.IntN(150_000))*time.Microsecond)
+			ended := killtest.Run(t, w.work(w.lanes(round)...), time.Duration(random.Int64N(int64(latest))))
 			require.True(t, ended.Killed, "the work was too short")
 			of := map[string][]killtest.Call{}
 			for _, call := range ended.Calls {
