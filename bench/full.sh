@@ -14,7 +14,7 @@ section() { # title, command...
 	shift
 	{
 		printf '\n## %s\n\n`%s`\n\n```\n' "$title" "$*"
-		"$@" 2>&1 | grep -aE 'Benchmark|ratio|rows/s|^ok|^---|FAIL|seed|peak|refused|beside|pgtest:' | sed "s#/usr/lib/[^ ]*#…#" || true
+		"$@" 2>&1 | grep -aE 'Benchmark|ratio|rows/s|^ok|^---|FAIL|seed|SEED|kills|cuts|faults|peak|refused|beside|pgtest:' | sed "s#/usr/lib/[^ ]*#…#" || true
 		printf '```\n'
 	} >>"$work"
 }
@@ -34,6 +34,7 @@ section "Signing in, roles and tokens" go test -run . -v -count=1 -timeout 30m .
 section "Authoring" go test -run . -v -count=1 -timeout 30m ./courses ./courses/richtext
 section "Who may do what" go test -run 'Policy|WhoMay|Flags' -v -count=1 -timeout 30m ./httpapi
 section "Conformance" go test -timeout 30m -count=1 ./storage/...
+section "Kills, cuts and faults" go test -timeout 30m -count=1 -v ./internal/killtest
 cp "$work" "$out"
 if grep -qE '^(--- FAIL|FAIL)' "$out"; then
 	echo "something failed: see $out"

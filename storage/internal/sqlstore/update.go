@@ -10,6 +10,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // update runs fn in one transaction of the store with that name, again when the
@@ -39,6 +40,9 @@ func (d *DB) updateOnce(ctx context.Context, store string, fn func(ctx context.C
 		return err
 	}
 	defer release()
+	if err := fault.Hit("sqlstore.update.before_begin"); err != nil {
+		return err
+	}
 
 	// ctx cancels the wait for a connection and BEGIN. Once that has answered the
 	// transaction lives on detached, so that a cancelled caller cannot make
@@ -61,7 +65,13 @@ func (d *DB) updateOnce(ctx context.Context, store string, fn func(ctx context.C
 			_ = sqlTx.Rollback() // the connection is dropped when this fails
 		}
 	}()
+	if err := fault.Hit("sqlstore.update.after_begin"); err != nil {
+		return err
+	}
 	if err := tx.run(ctx, fn); err != nil {
+		return err
+	}
+	if err := fault.Hit("sqlstore.update.after_events"); err != nil {
 		return err
 	}
 	tx.done.Store(true)
@@ -76,9 +86,16 @@ func (d *DB) commit(ctx context.Context, tx *sql.Tx, cancel context.CancelFunc) 
 		_ = tx.Rollback()
 		return err
 	}
+	if err := fault.Hit("sqlstore.update.before_commit"); err != nil {
+		_ = tx.Rollback()
+		return err
+	}
 	timer := time.AfterFunc(d.opt.CommitTimeout, cancel)
 	defer timer.Stop()
 	err := tx.Commit()
+	if err == nil {
+		err = fault.Hit("sqlstore.update.after_commit")
+	}
 	if err == nil {
 		return nil
 	}
@@ -87,8 +104,6 @@ func (d *DB) commit(ctx context.Context, tx *sql.Tx, cancel context.CancelFunc) 
 		return core.ErrRetry.Because(err)
 	case RolledBack, BadRow, Duplicate:
 		return core.ErrConflict.Withf("the transaction was rolled back").Because(err)
-	case NotSent:
-		return core.ErrUnavailable.Because(err)
 	}
 	return core.ErrOutcomeUnknown.Because(err)
 }
@@ -104,6 +119,9 @@ func (tx *Tx) run(ctx context.Context, fn func(ctx context.Context, tx *Tx) erro
 	}
 	if tx.failed != nil {
 		return tx.failed
+	}
+	if err := fault.Hit("sqlstore.update.after_closure"); err != nil {
+		return err
 	}
 	return tx.flushEvents(inner)
 }
