@@ -24,6 +24,9 @@ fuzz-short: ## fuzz each target for ten seconds
 	go test -run='^$$' -fuzz=FuzzTerms -fuzztime=10s ./courses/fulltext
 	go test -run='^$$' -fuzz=FuzzQueryNeverFailsTheServer -fuzztime=10s ./httpapi
 	go test -run='^$$' -fuzz=FuzzOpen -fuzztime=10s ./core
+	go test -run='^$$' -fuzz=FuzzToken -fuzztime=20s ./accounts
+	go test -run='^$$' -fuzz=FuzzSanitize -fuzztime=10s ./courses/richtext
+	go test -run='^$$' -fuzz=FuzzMake -fuzztime=10s ./courses/slugs
 
 bench: ## handlers beside hand-written ones, on both engines
 	go test -run='^$$' -bench=. -benchtime=2s ./bench

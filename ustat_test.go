@@ -2,13 +2,16 @@ package ustat_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ustat/ustat"
+	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/storage"
@@ -47,6 +50,21 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"no keys":     func() (*storage.Backend, *ustat.Config) { b := *backend; b.Keys = nil; return &b, nil },
 		"a short key": func() (*storage.Backend, *ustat.Config) { return backend, &ustat.Config{CursorKey: []byte("secret")} },
 		"a weak key":  func() (*storage.Backend, *ustat.Config) { return backend, &ustat.Config{CursorKey: make([]byte, 32)} },
+		"a weak refresh key": func() (*storage.Backend, *ustat.Config) {
+			return backend, &ustat.Config{RefreshKey: make([]byte, 32)}
+		},
+		"no token key": func() (*storage.Backend, *ustat.Config) {
+			return backend, &ustat.Config{TokenKeys: []ed25519.PrivateKey{}}
+		},
+		"a weak token key": func() (*storage.Backend, *ustat.Config) {
+			return backend, &ustat.Config{TokenKeys: []ed25519.PrivateKey{ed25519.NewKeyFromSeed(make([]byte, 32))}}
+		},
+		"a long access token": func() (*storage.Backend, *ustat.Config) {
+			return backend, &ustat.Config{AccessTTL: 25 * time.Hour}
+		},
+		"a refresh token shorter than an access token": func() (*storage.Backend, *ustat.Config) {
+			return backend, &ustat.Config{RefreshTTL: time.Minute}
+		},
 	} {
 		b, c := make()
 		_, err := ustat.New(b, c)
@@ -54,12 +72,13 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	}
 }
 
-func TestStartMakesTheKeyOnceAndStopMayBeCalledTwice(t *testing.T) {
+func TestStartMakesTheKeysOnceAndStopMayBeCalledTwice(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "ustat.db")
 	cursor := ""
-	for range 2 { // a cursor of the first process is good in the second
+	var tokens accounts.Tokens
+	for range 2 { // a cursor and tokens of the first process are good in the second
 		backend, err := sqlite.Open(ctx, path, nil)
 		require.NoError(t, err)
 		p, err := ustat.New(backend, nil)
@@ -76,7 +95,13 @@ func TestStartMakesTheKeyOnceAndStopMayBeCalledTwice(t *testing.T) {
 			page, err := p.Courses.Tags(ctx, core.Page{Limit: 1})
 			require.NoError(t, err)
 			cursor = page.Next
+			tokens, err = p.Accounts.Register(ctx, accounts.Registration{Username: "anna", Email: "a@example.org", Password: "correct horse"}, accounts.Client{})
+			require.NoError(t, err)
 		} else {
+			_, err := p.Accounts.Authenticate(ctx, string(tokens.Access))
+			require.NoError(t, err)
+			_, err = p.Accounts.Refresh(ctx, tokens.Refresh, accounts.Client{})
+			require.NoError(t, err)
 			page, err := p.Courses.Tags(ctx, core.Page{Limit: 1, Cursor: cursor})
 			require.NoError(t, err)
 			require.Equal(t, "b", page.Items[0].Slug)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // Client is where a call comes from.
@@ -67,6 +68,11 @@ func (s *Service) Register(ctx context.Context, in Registration, from Client) (T
 	if err := s.take(ctx, core.Limit{Key: "register/network/" + from.Network, Count: 20, Per: time.Hour}); err != nil {
 		return Tokens{}, err
 	}
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return Tokens{}, err
+	}
+	defer leave()
 	hash, err := s.hasher.Hash(ctx, in.Password)
 	if err != nil {
 		return Tokens{}, err
@@ -79,6 +85,9 @@ func (s *Service) Register(ctx context.Context, in Registration, from Client) (T
 			Active: true, LastLogin: now, CreatedAt: now, UpdatedAt: now,
 		}})
 		if err != nil {
+			return err
+		}
+		if err := fault.Hit("accounts.register.after_insert"); err != nil {
 			return err
 		}
 		u := users[0]
@@ -105,6 +114,11 @@ func (s *Service) Login(ctx context.Context, in Credentials, from Client) (Token
 	if err := s.checkEntry(in, from); err != nil {
 		return Tokens{}, err
 	}
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return Tokens{}, err
+	}
+	defer leave()
 	u, err := s.userByLogin(ctx, in.Login)
 	if err != nil {
 		return Tokens{}, err
@@ -135,6 +149,9 @@ func (s *Service) Login(ctx context.Context, in Credentials, from Client) (Token
 		if err := tx.UpdateUser(ctx, current); err != nil {
 			return err
 		}
+		if err := fault.Hit("accounts.login.after_update"); err != nil {
+			return err
+		}
 		return start.insert(ctx, tx, current)
 	})
 	if err != nil {
@@ -155,6 +172,11 @@ func (s *Service) ChangePassword(ctx context.Context, by core.Actor, in Password
 	if err := s.checkEntry(in, from); err != nil {
 		return err
 	}
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	found, err := s.store.UsersByID(ctx, []core.UserID{by.UserID})
 	if err != nil {
 		return err
@@ -198,7 +220,31 @@ func (s *Service) endSessions(ctx context.Context, tx Tx, u *User) error {
 		return err
 	}
 	u.Version++
+	if err := fault.Hit("accounts.end_sessions.after_user"); err != nil {
+		return err
+	}
 	return tx.RevokeSessionsOf(ctx, u.ID, now)
+}
+
+const (
+	maxEntering = 4           // calls with a password that are worked on at once
+	maxWait     = time.Second // of the others
+)
+
+// enter waits for a turn to work on a password. A crowd waits here, where waiting
+// costs nothing, and not at the database. Who has waited for a second is
+// ErrPasswordsBusy.
+func (s *Service) enter(ctx context.Context) (leave func(), err error) {
+	timer := time.NewTimer(maxWait)
+	defer timer.Stop()
+	select {
+	case s.entrances <- struct{}{}:
+		return func() { <-s.entrances }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-timer.C:
+		return nil, ErrPasswordsBusy.After(maxWait)
+	}
 }
 
 // checkEntry checks the input of an entry that takes a password, and that there are

@@ -8,7 +8,8 @@ import (
 	"github.com/ustat/ustat/core"
 )
 
-// Service holds the rules of accounts. It is safe for concurrent use.
+// Service holds the rules of accounts. It is safe for concurrent use. Where a method
+// fails with core.ErrForbidden, an anonymous actor gets core.ErrUnauthenticated.
 type Service struct {
 	store                 Store
 	validate              *core.Validator
@@ -20,6 +21,7 @@ type Service struct {
 	teaching              Teaching
 	issuer, audience      string
 	accessTTL, refreshTTL time.Duration
+	entrances             chan struct{}
 }
 
 // Config is what a Service is made of.
@@ -53,7 +55,7 @@ type Teaching interface {
 func NewService(c Config) *Service {
 	return &Service{
 		c.Store, c.Validate, c.Clock, c.Cursors, c.Limiter, c.Hasher, c.Keys, c.Teaching,
-		c.Issuer, c.Audience, c.AccessTTL, c.RefreshTTL,
+		c.Issuer, c.Audience, c.AccessTTL, c.RefreshTTL, make(chan struct{}, maxEntering),
 	}
 }
 

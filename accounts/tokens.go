@@ -224,7 +224,7 @@ func (s *Service) parse(token string) (claims, error) {
 	if err != nil {
 		return claims{}, ErrBadToken.Because(err)
 	}
-	if c.ExpiresAt == nil || c.NotBefore == nil || c.IssuedAt == nil || !isAsWritten(c, rest) {
+	if c.NotBefore == nil || c.IssuedAt == nil || len(c.Audience) != 1 || !isAsWritten(c, rest) {
 		return claims{}, ErrBadToken
 	}
 	return c, nil

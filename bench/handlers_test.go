@@ -29,18 +29,24 @@ import (
 // engine is a filled database with both ways to serve it.
 type engine struct {
 	name     string
+	backend  *storage.Backend
 	platform *ustat.Platform
 	ours     http.Handler
 	hand     http.Handler
 }
 
-// engines opens SQLite, and PostgreSQL where there is one, with the real catalogue.
-func engines(b *testing.B) []engine {
+// catalog returns the folder of the real catalogue.
+func catalog(b *testing.B) string {
 	data := os.Getenv("USTAT_TEST_DATA")
 	if data == "" {
 		b.Skip("USTAT_TEST_DATA is not set: it names the folder with import/catalog")
 	}
-	folder := filepath.Join(data, "import", "catalog")
+	return filepath.Join(data, "import", "catalog")
+}
+
+// engines opens SQLite, and PostgreSQL where there is one, with the catalogue of a
+// folder.
+func engines(b *testing.B, folder string) []engine {
 	path := filepath.Join(b.TempDir(), "bench.db")
 	lite, err := sqlite.Open(b.Context(), path, nil)
 	require.NoError(b, err)
@@ -79,7 +85,7 @@ func engines(b *testing.B) []engine {
 		}
 		ours, err := httpapi.New(p, nil)
 		require.NoError(b, err)
-		out = append(out, engine{e.name, p, ours, handwritten(e.db, e.dialect)})
+		out = append(out, engine{e.name, e.backend, p, ours, handwritten(e.db, e.dialect)})
 	}
 	return out
 }
@@ -88,7 +94,7 @@ func engines(b *testing.B) []engine {
 // second ours serves beside the hand-written handler: medians of interleaved
 // rounds of one run, 16 callers, no network.
 func BenchmarkHandlers(b *testing.B) {
-	for _, e := range engines(b) {
+	for _, e := range engines(b, catalog(b)) {
 		slug := firstSlug(b, e)
 		for _, request := range []struct{ name, path string }{
 			{"list", "/api/v1/courses/"},

@@ -93,6 +93,9 @@ var (
 	// ErrVersion is returned by an update that asks for a version which is no longer
 	// the stored one.
 	ErrVersion = &Error{Kind: KindFailedPrecondition, Code: "core.version_mismatch", Message: "it has changed since it was read: read it again"}
+	// ErrKeyInUse is returned when an idempotency key is claimed again in the
+	// transaction that has claimed it and not answered yet.
+	ErrKeyInUse = &Error{Kind: KindFailedPrecondition, Code: "core.idempotency_key_in_use", Message: "this idempotency key is being worked on in this very transaction"}
 	// ErrCannotJoin is returned when a store cannot take part in a host's transaction.
 	ErrCannotJoin = &Error{Kind: KindFailedPrecondition, Code: "core.cannot_join", Message: "this store cannot join a host's transaction"}
 	// ErrCursor is returned for a cursor that was altered, or that belongs to

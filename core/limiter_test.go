@@ -71,7 +71,8 @@ func TestALimiterForgetsKeysBeforeItGrowsWithoutBound(t *testing.T) {
 func TestConcurrentTakesNeverPassTheLimit(t *testing.T) {
 	t.Parallel()
 	m := core.NewMemoryLimiter(&steppedClock{now: time.Unix(1e9, 0)})
-	var taken, wg = make(chan bool, 1000), sync.WaitGroup{}
+	taken := make(chan bool, 1000)
+	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
 			for range 20 {

@@ -74,7 +74,9 @@ type Tx interface {
 	Audit(ctx context.Context, entry AuditEntry) error
 	// Claim takes an idempotency key for this transaction. If it was used before
 	// by the same request, the saved answer and true come back. A key used with
-	// another request is ErrKeyReused. A concurrent twin waits for the first.
+	// another request is ErrKeyReused, and one that this Tx has claimed and not
+	// answered is ErrKeyInUse; both leave the Tx usable. A concurrent twin waits for
+	// the first.
 	Claim(ctx context.Context, key IdempotencyKey) (answer []byte, done bool, err error)
 	// SaveAnswer keeps the answer of a key claimed in this transaction.
 	SaveAnswer(ctx context.Context, key IdempotencyKey, answer []byte) error
@@ -120,7 +122,8 @@ type Joiner[S any] interface {
 
 // Once runs do at most once for a key. The result is saved with the effect and
 // given again to whoever comes with the same key and request; if do fails,
-// nothing is kept. With an empty Key it just runs do.
+// nothing is kept. Inside do, or where do has failed in the same Tx, the key is
+// ErrKeyInUse. With an empty Key it just runs do.
 func Once[T any](ctx context.Context, tx Tx, key IdempotencyKey, do func() (T, error)) (T, error) {
 	var zero T
 	if key.Key == "" {

@@ -116,7 +116,8 @@ func (v *Validator) Struct(input any) error {
 	for i, f := range fields {
 		_, path, _ := strings.Cut(f.Namespace(), ".")
 		got, _ := f.Value().(string)
-		violations[i] = Violation{Field: path, Code: f.Tag(), Limit: f.Param(), Got: cut(got), Message: ruleMessage(f.Tag(), f.Param())}
+		rule := f.Tag()[strings.LastIndexByte(f.Tag(), '|')+1:] // of alternatives the last is named
+		violations[i] = Violation{Field: path, Code: rule, Limit: f.Param(), Got: cut(got), Message: ruleMessage(rule, f.Param())}
 	}
 	return ErrInvalid.With(violations...)
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
-	"github.com/ustat/ustat/courses/richtext"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // Create adds a draft. A teacher creates their own; a producer names a teacher
@@ -52,6 +52,9 @@ func (s *Service) Create(ctx context.Context, by core.Actor, in NewCourse) (Cour
 			if c, err = insertFree(ctx, tx, c); err != nil {
 				return Course{}, err
 			}
+			if err := fault.Hit("courses.create.after_insert"); err != nil {
+				return Course{}, err
+			}
 			return c, t.changed(ctx, tx, EventCreated, &c, Changed{}, false)
 		})
 		return err
@@ -59,7 +62,7 @@ func (s *Service) Create(ctx context.Context, by core.Actor, in NewCourse) (Cour
 	if err != nil {
 		return Course{}, err
 	}
-	return s.withTeacher(ctx, made)
+	return s.answer(ctx, made)
 }
 
 // newTeacher returns who teaches the course that the actor creates.
@@ -80,22 +83,27 @@ func (s *Service) newTeacher(ctx context.Context, by core.Actor, may scope, user
 		bad.add("teacher", "required", "", "", "name a teacher")
 		return accounts.User{}, nil
 	}
+	if err == nil && !mayTeach(found[0]) { // since the actor was told their role
+		err = core.ErrForbidden
+	}
 	if err != nil {
 		return accounts.User{}, err
 	}
 	return found[0], nil
 }
 
+func mayTeach(u accounts.User) bool { return u.Active && u.Role.Rank() >= core.Teacher.Rank() }
+
 // teacher returns an active user who may teach, or adds why there is none to bad.
 func (s *Service) teacher(ctx context.Context, username string, bad *checks) (accounts.User, error) {
 	u, err := s.users.UserByUsername(ctx, username)
 	switch {
-	case core.KindOf(err) == core.KindNotFound && err != nil:
+	case core.KindOf(err) == core.KindNotFound:
 		bad.unknown("teacher", username, "user")
 		return accounts.User{}, nil
 	case err != nil:
 		return accounts.User{}, err
-	case !u.Active || u.Role.Rank() < core.Teacher.Rank():
+	case !mayTeach(u):
 		bad.add("teacher", "role", string(core.Teacher), string(u.Role), "this user may not teach")
 		return accounts.User{}, nil
 	}
@@ -217,10 +225,7 @@ func (in *courseChange) apply(c *Course) {
 	set(&c.Price, in.Price)
 	set(&c.Category, in.category)
 	set(&c.Tags, in.tags)
-	if c.TextPolicy != richtext.Version { // what the change does not write comes under the present policy too
-		c.Description, c.Requirements = sanitized(c.Description), sanitized(c.Requirements)
-		c.TextPolicy = richtext.Version
-	}
+	c.refresh() // so that what the change does not write is under the same policy
 	set(&c.Description, in.Description)
 	set(&c.Requirements, in.Requirements)
 }
@@ -229,15 +234,6 @@ func set[T any](to, from *T) {
 	if from != nil {
 		*to = *from
 	}
-}
-
-// sanitized returns a stored text under the present policy.
-func sanitized(text string) string {
-	clean, err := richtext.HTML(text, richtext.PlainHTML)
-	if err != nil {
-		return "" // what is stored is valid text
-	}
-	return clean
 }
 
 // allowed looks, before a transaction is begun, whether the actor may do something
@@ -263,6 +259,9 @@ func (s *Service) locked(ctx context.Context, by core.Actor, may scope, want rig
 		if err := may.may(by, &c, want); err != nil {
 			return err
 		}
+		if err := fault.Hit("courses.locked.after_lock"); err != nil {
+			return err
+		}
 		return fn(ctx, tx, &c, t)
 	})
 }
@@ -285,7 +284,7 @@ func (s *Service) change(ctx context.Context, by core.Actor, may scope, want rig
 	if err != nil {
 		return Course{}, err
 	}
-	return s.withTeacher(ctx, changed)
+	return s.answer(ctx, changed)
 }
 
 // same returns core.ErrVersion unless the version that is asked for is stored.

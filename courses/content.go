@@ -82,9 +82,13 @@ func (s *Service) Modules(ctx context.Context, by core.Actor, course string, pag
 		return Page[Module]{}, err
 	}
 	var after int
-	return pageOf(s.cursors, fmt.Sprintf("modules/%d", c.ID), page, &after,
+	modules, err := pageOf(s.cursors, fmt.Sprintf("modules/%d", c.ID), page, &after,
 		func(limit int) ([]Module, error) { return s.store.Modules(ctx, c.ID, after, limit) },
 		func(m Module) any { return m.Position })
+	for i := range modules.Items {
+		modules.Items[i].refresh()
+	}
+	return modules, err
 }
 
 // ReasonEnrollment is why a lesson is locked for those who are not enrolled.
@@ -115,6 +119,7 @@ func (s *Service) Lessons(ctx context.Context, by core.Actor, course string, mod
 
 // lock takes the content of a lesson away from those who may not have it.
 func lock(l *Lesson, c *Course, may scope) {
+	l.refresh()
 	if !l.FreePreview && !may.edits(c.Teacher.ID) {
 		l.Content, l.Locked, l.Reasons = "", true, []string{ReasonEnrollment}
 	}
@@ -127,7 +132,9 @@ func (s *Service) Module(ctx context.Context, by core.Actor, course string, id M
 	if err != nil {
 		return Module{}, err
 	}
-	return s.store.ModuleByID(ctx, c.ID, id)
+	m, err := s.store.ModuleByID(ctx, c.ID, id)
+	m.refresh()
+	return m, err
 }
 
 // Lesson returns a lesson of a course, locked as Lessons has it, or fails with

@@ -1,6 +1,7 @@
 package courses
 
 import (
+	"errors"
 	"strconv"
 
 	"golang.org/x/text/unicode/norm"
@@ -37,9 +38,9 @@ type CourseEdit struct {
 	Description  *string         `json:"description,omitempty" validate:"omitnil,text"`
 	Requirements *string         `json:"requirements,omitempty" validate:"omitnil,text"`
 	Format       richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"` // of this edit's texts
-	Language     *string         `json:"language,omitempty" validate:"omitempty,max=35,bcp47_language_tag"`
+	Language     *string         `json:"language,omitempty" validate:"omitnil,max=35,len=0|bcp47_language_tag"`
 	Price        *core.Money     `json:"price,omitempty"`
-	Category     *string         `json:"category,omitempty" validate:"omitempty,slug"` // slug; empty is none
+	Category     *string         `json:"category,omitempty" validate:"omitnil,len=0|slug"` // slug; empty is none
 	Tags         *[]string       `json:"tags,omitempty" validate:"omitnil,max=32,unique,dive,slug"`
 	IfVersion    int64           `json:"-"`
 }
@@ -70,7 +71,7 @@ type NewCategory struct {
 type CategoryEdit struct {
 	Name      *string `json:"name,omitempty" validate:"omitnil,min=1,max=200,line"`
 	Slug      *string `json:"slug,omitempty" validate:"omitnil,slug"`
-	Parent    *string `json:"parent,omitempty" validate:"omitempty,slug"` // slug; empty is the top
+	Parent    *string `json:"parent,omitempty" validate:"omitnil,len=0|slug"` // slug; empty is the top
 	IfVersion int64   `json:"-"`
 }
 
@@ -171,8 +172,16 @@ func (c *checks) rich(field string, text *string, format richtext.Format, most i
 		return nil
 	}
 	clean, err := richtext.HTML(*text, format)
+	if e, ok := errors.AsType[*core.Error](err); ok {
+		for _, v := range e.Violations {
+			if v.Field != "format" { // which the struct's tags report
+				v.Field = field
+				c.bad = append(c.bad, v)
+			}
+		}
+	}
 	if err != nil {
-		return nil // an unknown format, which the struct's tags report
+		return nil
 	}
 	if len(clean) > most {
 		c.tooLong(field, most, len(clean), "the text is too long once it is made safe")

@@ -90,10 +90,7 @@ func (s *Service) EditLesson(ctx context.Context, by core.Actor, course string, 
 		if err := same(in.IfVersion, l.Version); err != nil {
 			return Lesson{}, err
 		}
-		if l.TextPolicy != richtext.Version && in.Content == nil {
-			l.Content = sanitized(l.Content)
-		}
-		l.TextPolicy = richtext.Version
+		l.refresh()
 		set(&l.Title, in.Title)
 		set(&l.Kind, in.Kind)
 		set(&l.Content, in.Content)

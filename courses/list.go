@@ -56,6 +56,7 @@ func (s *Service) List(ctx context.Context, by core.Actor, filter Filter, sort S
 	found := make([]Course, len(hits))
 	for i, h := range hits {
 		found[i] = h.Course
+		found[i].refresh()
 	}
 	if err := s.nameTeachers(ctx, found); err != nil {
 		return Page[Result]{}, err
@@ -96,6 +97,7 @@ func (s *Service) Top(ctx context.Context, limit int) ([]Course, error) {
 	top := make([]Course, 0, len(hits))
 	for _, h := range hits {
 		if h.Course.Stats.ReviewCount > 0 {
+			h.Course.refresh()
 			top = append(top, h.Course)
 		}
 	}

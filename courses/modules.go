@@ -91,9 +91,7 @@ func (s *Service) EditModule(ctx context.Context, by core.Actor, course string, 
 		if err := same(in.IfVersion, m.Version); err != nil {
 			return Module{}, err
 		}
-		if m.TextPolicy != richtext.Version {
-			m.Description, m.TextPolicy = sanitized(m.Description), richtext.Version
-		}
+		m.refresh()
 		set(&m.Title, in.Title)
 		set(&m.Description, in.Description)
 		return m, tx.UpdateModules(ctx, []Module{m})

@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // move is a step of the status machine.
@@ -93,10 +94,15 @@ func (s *Service) move(ctx context.Context, by core.Actor, slug string, ifVersio
 		if err := t.update(ctx, tx, c, m.event, Changed{Reason: reason}, m.want == toReview); err != nil {
 			return err
 		}
-		if m.from == Published || m.to == Published {
-			return tx.RecountCategories(ctx)
+		if err := fault.Hit("courses.move.after_update"); err != nil {
+			return err
 		}
-		return nil
+		if m.from == Published || m.to == Published {
+			if err := tx.RecountCategories(ctx); err != nil {
+				return err
+			}
+		}
+		return fault.Hit("courses.move.after_recount")
 	})
 }
 
@@ -121,7 +127,7 @@ func (s *Service) checkTeacher(ctx context.Context, c *Course, missing *checks) 
 	if err != nil {
 		return err
 	}
-	if len(found) == 0 || !found[0].Active || found[0].Role.Rank() < core.Teacher.Rank() {
+	if len(found) == 0 || !mayTeach(found[0]) {
 		missing.add("teacher", "role", string(core.Teacher), "", "its teacher may not teach")
 	}
 	return nil

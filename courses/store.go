@@ -143,7 +143,9 @@ type ContentCount struct {
 // A getter named ForUpdate also takes a lock that lasts until the transaction ends:
 // another transaction that asks for it waits, and then reads what the first has
 // committed. Where writing transactions take turns anyway, it is a plain read.
-// Locks are taken in this order: a course, then the tree, then a tag.
+// Locks are taken in this order: a course, then the tree, then a tag. Where that
+// cannot be (a tag that is deleted changes its courses), a deadlock is what Update
+// runs again.
 type Tx interface {
 	Reader
 	core.Tx
@@ -222,9 +224,10 @@ type ContentWriter interface {
 	// ErrModuleNotFound. The positions of the others stay.
 	DeleteModule(ctx context.Context, course CourseID, id ModuleID) error
 	// PlaceModules gives all modules of a course the positions 1, 2, 3, … in the
-	// order of ids, which names each once, by two statements. The versions of those
-	// that change their position grow. One that the course does not have is
-	// ErrModuleNotFound.
+	// order of ids, which names each once, by a fixed number of statements. The
+	// versions of those that change their position grow. An id that is there twice,
+	// or that the course does not have, is ErrModuleNotFound. Where one is left out
+	// and in the way of another, the Update fails with core.ErrConflict.
 	PlaceModules(ctx context.Context, course CourseID, ids []ModuleID) error
 	// InsertLessons adds lessons and returns them with ids, in order. A taken
 	// position is ErrPositionTaken.
@@ -236,10 +239,12 @@ type ContentWriter interface {
 	// The positions of the others stay.
 	DeleteLesson(ctx context.Context, course CourseID, id LessonID) error
 	// PlaceLessons puts lessons of the course into a module of it at the positions
-	// 1, 2, 3, … in the order of ids, by two statements. Ids names each lesson of the
-	// module once, and may name lessons of other modules, which move. The versions
-	// of those that change their place grow. One that the course does not have is
-	// ErrLessonNotFound.
+	// 1, 2, 3, … in the order of ids, by a fixed number of statements. Ids names each
+	// lesson of the module once, and may name lessons of other modules, which move.
+	// The versions of those that change their place grow. An id that is there twice,
+	// or that the course does not have, is ErrLessonNotFound. Where a lesson of the
+	// module is left out and in the way of another, the Update fails with
+	// core.ErrConflict.
 	PlaceLessons(ctx context.Context, course CourseID, module ModuleID, ids []LessonID) error
 }
 

@@ -26,6 +26,11 @@ type Backend struct {
 	Atomic func(ctx context.Context, fn func(tx *sql.Tx) error) error
 	// Ping fails when the database does not answer.
 	Ping func(ctx context.Context) error
+	// Verify looks for rows that contradict each other, such as a course without
+	// statistics, and returns one error for each rule that is broken, joined, or
+	// nil. It reads whole tables: it is for operators and tests, while nothing
+	// writes. Nil where the storage has no such rules.
+	Verify func(ctx context.Context) error
 	// Close ends what Open started. It never closes a handle that was given.
 	Close func() error
 }

@@ -9,15 +9,30 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/internal/pgtest"
 	"github.com/ustat/ustat/storage"
+	"github.com/ustat/ustat/storage/postgres"
 	"github.com/ustat/ustat/storage/sqlite"
 	"github.com/ustat/ustat/transfer"
 )
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // open returns an empty, migrated backend in a file of its own.
 func open(t testing.TB) *storage.Backend {
 	t.Helper()
 	backend, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "ustat.db"), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, backend.Close()) })
+	_, err = backend.Schema.Migrate(t.Context())
+	require.NoError(t, err)
+	return backend
+}
+
+// openPostgres is open on PostgreSQL; it skips the test where there is none.
+func openPostgres(t testing.TB) *storage.Backend {
+	t.Helper()
+	backend, err := postgres.Open(t.Context(), pgtest.DSN(t), nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, backend.Close()) })
 	_, err = backend.Schema.Migrate(t.Context())

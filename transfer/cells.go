@@ -10,9 +10,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses/richtext"
 )
 
 const (
@@ -150,13 +154,32 @@ func (c *cells) text(col, runes int) string {
 	return s
 }
 
-// title is a text that is not empty.
+// title is one line of text that is not empty, in Unicode's form NFC. Line breaks and
+// other control characters, which old catalogues have, become spaces.
 func (c *cells) title(col, runes int) string {
-	s := c.text(col, runes)
-	if strings.TrimSpace(s) == "" {
+	s := norm.NFC.String(c.text(col, runes))
+	if !core.IsLine(s) {
+		s = strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+			return unicode.IsControl(r) || unicode.IsSpace(r)
+		}), " ")
+	}
+	if s == "" {
 		c.refuse(col, "the cell is empty")
 	}
 	return s
+}
+
+// rich returns a cell of rich text, made safe: at most so many bytes before and
+// after.
+func (c *cells) rich(col, before, after int) string {
+	clean, err := richtext.HTML(c.long(col, before), richtext.PlainHTML)
+	if err != nil {
+		c.refuse(col, "%s", err)
+	}
+	if len(clean) > after {
+		c.refuse(col, "longer than %d bytes once it is made safe", after)
+	}
+	return clean
 }
 
 // long returns a cell of at most so many bytes.

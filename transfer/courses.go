@@ -9,15 +9,16 @@ import (
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/courses/richtext"
 	"github.com/ustat/ustat/courses/slugs"
 	"github.com/ustat/ustat/storage"
 )
 
 const (
-	maxTitle       = 200     // characters
-	maxDescription = 100_000 // bytes
-	maxLanguage    = 35      // characters
-	maxTags        = 32
+	maxTitle       = 200 // characters
+	maxDescription = courses.MaxDescription
+	maxLanguage    = 35 // characters
+	maxTags        = courses.MaxTags
 	maxTag         = 100    // characters
 	maxTagSlugs    = 10_000 // of those kept at hand
 )
@@ -79,9 +80,9 @@ func (t *catalogue) columns() []column {
 
 func (t *catalogue) parse(c *cells) course {
 	return course{
-		slug:            c.slug(courseSlug),
+		slug:            courseSlugOf(c),
 		title:           c.title(courseTitle, maxTitle),
-		description:     c.long(courseDescription, maxDescription),
+		description:     c.rich(courseDescription, maxDescription, maxDescription),
 		language:        c.text(courseLanguage, maxLanguage),
 		category:        c.reference(courseCategory),
 		teacher:         c.reference(courseTeacher),
@@ -89,9 +90,18 @@ func (t *catalogue) parse(c *cells) course {
 		status:          oneOf(c, courseStatus, courses.Statuses[:]...),
 		tags:            t.tags(c),
 		created:         c.time(courseCreated),
-		requirements:    c.long(courseRequirements, maxDescription),
+		requirements:    c.rich(courseRequirements, maxDescription, maxDescription),
 		hasRequirements: c.has(courseRequirements),
 	}
+}
+
+// courseSlugOf returns the slug, unless it is a word that no course may have.
+func courseSlugOf(c *cells) string {
+	s := c.slug(courseSlug)
+	if slugs.IsReserved(s) {
+		c.refuse(courseSlug, "%s is reserved", quote(s))
+	}
+	return s
 }
 
 // tags returns the tags of a cell by slug, each once: of names with one slug the
@@ -156,6 +166,7 @@ type around struct {
 	categories map[string]courses.Category
 	teachers   map[string]accounts.User // by folded username
 	stored     map[string]courses.Course
+	taken      map[string]string // the slugs that courses have or had
 }
 
 func (t *catalogue) look(ctx context.Context, rows []row[course]) (around, error) {
@@ -169,10 +180,16 @@ func (t *catalogue) look(ctx context.Context, rows []row[course]) (around, error
 	if err != nil {
 		return a, err
 	}
-	found, err := t.store.CoursesBySlug(ctx, distinct(rows, func(r *course) string { return r.slug }))
+	slugs := distinct(rows, func(r *course) string { return r.slug })
+	found, err := t.store.CoursesBySlug(ctx, slugs)
 	if err != nil {
 		return a, err
 	}
+	taken, err := t.store.TakenSlugs(ctx, slugs)
+	if err != nil {
+		return a, err
+	}
+	a.taken = indexBy(taken, func(slug string) string { return slug })
 	a.categories = indexBy(foundCategories, func(c courses.Category) string { return c.Slug })
 	a.teachers = indexBy(foundUsers, func(u accounts.User) string { return core.Fold(u.Username) })
 	a.stored = indexBy(found, func(c courses.Course) string { return c.Slug })
@@ -206,6 +223,10 @@ func (t *catalogue) plan(ctx context.Context, rows []row[course], refuse refuseF
 			continue
 		}
 		stored, there := around.stored[r.slug]
+		if _, taken := around.taken[r.slug]; taken && !there {
+			refuse(i, "slug", "a course had the slug "+quote(r.slug)+" before it was renamed, and keeps it")
+			continue
+		}
 		next := r.over(stored, category.ID, teacher.ID, now)
 		switch {
 		case !there:
@@ -225,9 +246,14 @@ func (r *course) over(c courses.Course, category courses.CategoryID, teacher cor
 	next.Slug, next.Title, next.Description, next.Language = r.slug, r.title, r.description, r.language
 	next.Price, next.Status, next.Tags, next.UpdatedAt = r.price, r.status, r.tags, now
 	next.Category, next.Teacher = courses.Category{ID: category}, courses.Teacher{ID: teacher}
-	if r.hasRequirements {
+	switch {
+	case r.hasRequirements:
 		next.Requirements = r.requirements
+	case c.TextPolicy != richtext.Version:
+		// What is stored is text; the policy has no error for that.
+		next.Requirements, _ = richtext.HTML(c.Requirements, richtext.PlainHTML)
 	}
+	next.TextPolicy = richtext.Version
 	if !r.created.IsZero() {
 		next.CreatedAt = r.created
 	} else if c.ID == 0 {
@@ -242,6 +268,7 @@ func (r *course) over(c courses.Course, category courses.CategoryID, teacher cor
 // sameCourse reports whether nothing that a row gives differs.
 func sameCourse(a, b *courses.Course) bool {
 	return a.Title == b.Title && a.Description == b.Description && a.Requirements == b.Requirements &&
+		a.TextPolicy == b.TextPolicy &&
 		a.Language == b.Language && a.Price == b.Price && a.Status == b.Status &&
 		a.Teacher.ID == b.Teacher.ID && a.Category.ID == b.Category.ID &&
 		a.CreatedAt.Equal(b.CreatedAt) && a.PublishedAt.Equal(b.PublishedAt) && sameTags(a.Tags, b.Tags)
@@ -311,9 +338,14 @@ func tagged(list []courses.Course, ids map[string]courses.TagID) []courses.Cours
 }
 
 // finish counts the categories' courses anew, changes or not, so that an import
-// that was stopped midway is put right by the next one.
+// that was killed midway is put right by the next one.
 func (t *catalogue) finish(ctx context.Context, event *core.Event) error {
-	return t.store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+	return recount(ctx, t.store, event)
+}
+
+// recount counts the categories' courses and emits the event, if there is one.
+func recount(ctx context.Context, store courses.Store, event *core.Event) error {
+	return store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
 		if err := tx.RecountCategories(ctx); err != nil || event == nil {
 			return err
 		}

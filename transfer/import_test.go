@@ -121,6 +121,36 @@ func TestAnUpdateKeepsWhatTheFileDoesNotSay(t *testing.T) {
 	require.Equal(t, []any{core.Admin, "Ann", "Bio", "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s"}, []any{u.Role, u.FullName, u.Bio, u.PasswordHash})
 }
 
+func TestAnAddressThatARowLeavesIsFreeForTheRowsBelow(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(testing.TB) *storage.Backend{"sqlite": open, "postgres": openPostgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			backend := open(t)
+			importAll(t, backend, map[string]string{"users.csv": usersHeader +
+				"ann,ann@example.org,student,,,\nbob,bob@example.org,student,,,\ncyd,cyd@example.org,student,,,\n"})
+			report, refused, _ := importAll(t, backend, map[string]string{"users.csv": usersHeader +
+				"ann,new@example.org,student,,,\n" +
+				"bob,ANN@example.org,student,,,\n" + // left by a stored user, to a stored one
+				"dee,bob@example.org,student,,,\n" + // and to a new one
+				"eve,cyd@example.org,student,,,\n" + // not left yet
+				"cyd,bad mail,student,,,\n"})
+			require.Equal(t, []string{
+				"users.csv:5:email: another user has this e-mail address",
+				`users.csv:6:email: "bad mail" is no e-mail address`,
+			}, refused)
+			require.Equal(t, transfer.Counts{Inserted: 1, Updated: 2, Refused: 2}, report.Total())
+			emails := map[string]string{}
+			users, err := backend.Accounts.UsersByName(t.Context(), []string{"ann", "bob", "cyd", "dee", "eve"}, nil)
+			require.NoError(t, err)
+			for _, u := range users {
+				emails[u.Username] = u.Email
+			}
+			require.Equal(t, map[string]string{"ann": "new@example.org", "bob": "ANN@example.org", "cyd": "cyd@example.org", "dee": "bob@example.org"}, emails)
+		})
+	}
+}
+
 // counted counts the transactions that are opened.
 type counted struct {
 	courses.Store
@@ -152,65 +182,6 @@ func TestNothingToWriteOpensNoUpdateButToRecount(t *testing.T) {
 	importAll(t, &copied, good())
 	require.Equal(t, 1, catalogue.updates)
 	require.Zero(t, people.updates)
-}
-
-func TestAFileWithChangesEndsInOneEvent(t *testing.T) {
-	t.Parallel()
-	backend := open(t)
-	events := func() (subjects []string) {
-		for _, outbox := range []core.Outbox{backend.Courses, backend.Accounts} {
-			pending, err := outbox.Pending(t.Context(), 100)
-			require.NoError(t, err)
-			for _, e := range pending {
-				if e.Type == transfer.EventImported {
-					subjects = append(subjects, e.Subject+string(e.Payload))
-				}
-			}
-		}
-		return subjects
-	}
-	importAll(t, backend, good())
-	require.ElementsMatch(t, []string{
-		`file/categories.csv{"file":"categories.csv","inserted":2,"updated":0}`,
-		`file/users.csv{"file":"users.csv","inserted":2,"updated":0}`,
-		`file/courses.csv{"file":"courses.csv","inserted":2,"updated":0}`,
-		`file/modules.csv{"file":"modules.csv","inserted":3,"updated":0}`,
-		`file/lessons.csv{"file":"lessons.csv","inserted":3,"updated":0}`,
-	}, events())
-	importAll(t, backend, good())
-	require.Len(t, events(), 5)
-}
-
-func TestACancelledContextStopsTheImport(t *testing.T) {
-	t.Parallel()
-	backend := open(t)
-	files := good()
-	var rows strings.Builder
-	rows.WriteString(usersHeader)
-	for i := range 20_000 {
-		writeUser(&rows, i)
-	}
-	files["users.csv"] = rows.String()
-	ctx, cancel := context.WithCancel(t.Context())
-	copied := *backend
-	copied.Accounts = &cancelling{backend.Accounts, cancel}
-	report, err := transfer.Import(ctx, &copied, os.DirFS(folder(t, files)), nil)
-	require.ErrorIs(t, err, context.Canceled)
-	require.Len(t, report.Files, 2)
-	require.Less(t, report.Files[1].Inserted, 20_000)
-	_, err = backend.Courses.CourseBySlug(t.Context(), "go")
-	require.ErrorIs(t, err, courses.ErrCourseNotFound)
-}
-
-// cancelling cancels after the first Update.
-type cancelling struct {
-	accounts.Store
-	cancel func()
-}
-
-func (c *cancelling) Update(ctx context.Context, fn func(context.Context, accounts.Tx) error) error {
-	defer c.cancel()
-	return c.Store.Update(ctx, fn)
 }
 
 func TestABatchThatMeetsAnotherWriterIsPlannedAgain(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 const (
 	progressEvery = 100 * time.Millisecond
 	planAttempts  = 3
+	finishWithin  = time.Minute
 )
 
 // table is what a file does of its own; all else is done for it. R is a row that
@@ -23,18 +24,20 @@ type table[R any] interface {
 	// parse reads a row and checks all that needs no store. It runs one batch ahead
 	// of plan, on a goroutine of its own.
 	parse(c *cells) R
-	// repeated notes the unique values of a row in seen and returns the column of
-	// one that an earlier row has, or "". It runs where parse runs.
+	// repeated adds the unique values of a row to seen and returns the column of one
+	// that an earlier row has, or "". It runs where parse runs.
 	repeated(row *R, seen *keySet) string
 	// plan compares rows with what is stored. It only reads, and may be asked
 	// again for the same rows.
 	plan(ctx context.Context, rows []row[R], refuse refuseFunc) (changes, error)
-	// finish ends a file that was read without an error. The event, nil when
-	// nothing was changed, is emitted in an Update of the file's domain.
+	// finish ends a file that was read without an error, and one that was stopped
+	// after some of it was written. The event, nil when nothing was changed, is
+	// emitted in an Update of the file's domain.
 	finish(ctx context.Context, event *core.Event) error
 }
 
-// surveyor is a table that looks at the whole file before anything is written.
+// surveyor is a table that looks at the whole file before anything is written. A
+// row whose key an earlier row has is among those that survey is given.
 type surveyor[R any] interface {
 	survey(rows []row[R])
 	surveyed(ctx context.Context) error
@@ -64,17 +67,16 @@ type changes struct {
 type job struct {
 	folder   fs.FS
 	size     int64
+	keys     *keySet
 	opts     *Options
 	reported time.Time // when Progress was last called
 	report   FileReport
 }
 
-// run imports the file of job as t reads it.
+// run imports the file of job as t reads it, in two passes.
 func run[R any](ctx context.Context, j *job, t table[R]) error {
-	if s, ok := t.(surveyor[R]); ok {
-		if err := surveyFile(ctx, j, t, s); err != nil {
-			return err
-		}
+	if err := check(ctx, j, t); err != nil {
+		return err
 	}
 	var offset int64
 	err := each(ctx, j, t, func(b *batch[R]) error {
@@ -86,18 +88,31 @@ func run[R any](ctx context.Context, j *job, t table[R]) error {
 	if errors.Is(err, errIncomplete) {
 		j.report.Incomplete, err = true, nil
 	}
-	if err != nil {
+	event := j.event(err)
+	if err == nil {
+		j.progress(Progress{Rows: j.report.Rows(), BytesRead: offset}, true)
+	} else if event == nil {
 		return err
 	}
-	j.progress(Progress{Rows: j.report.Rows(), BytesRead: offset}, true)
-	return t.finish(ctx, j.event())
+	// What was written stays, whatever has become of ctx, and must be told.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	defer cancel()
+	if failed := t.finish(ctx, event); failed != nil {
+		return errors.Join(err, failed)
+	}
+	return err
 }
 
-// surveyFile is the first pass over a file of which s wants to know all.
-func surveyFile[R any](ctx context.Context, j *job, t table[R], s surveyor[R]) error {
+// check is the first pass over a file: it finds the keys that may be repeated, and
+// shows the rows to a surveyor.
+func check[R any](ctx context.Context, j *job, t table[R]) error {
+	s, surveys := t.(surveyor[R])
+	j.keys.begin()
 	var rows int
 	err := each(ctx, j, t, func(b *batch[R]) error {
-		s.survey(b.rows)
+		if surveys {
+			s.survey(b.rows)
+		}
 		rows += len(b.rows) + len(b.refused)
 		j.progress(Progress{Rows: rows, BytesRead: b.offset, Checking: true}, false)
 		return nil
@@ -105,7 +120,13 @@ func surveyFile[R any](ctx context.Context, j *job, t table[R], s surveyor[R]) e
 	if err != nil && !errors.Is(err, errIncomplete) {
 		return err
 	}
-	return s.surveyed(ctx)
+	if err := j.keys.checked(); err != nil {
+		return err
+	}
+	if surveys {
+		return s.surveyed(ctx)
+	}
+	return nil
 }
 
 // apply plans and writes one batch and reports on it.
@@ -166,9 +187,10 @@ func (j *job) progress(p Progress, last bool) {
 	j.opts.Progress(p)
 }
 
-// event returns the event of a file, or nil when nothing was changed.
-func (j *job) event() *core.Event {
-	if j.report.Inserted+j.report.Updated == 0 {
+// event returns the event of a file that ended in err, or nil when nothing was
+// changed.
+func (j *job) event(err error) *core.Event {
+	if j.report.Inserted+j.report.Updated == 0 && !errors.Is(err, core.ErrOutcomeUnknown) {
 		return nil
 	}
 	event := core.NewEvent(EventImported, "file/"+j.report.File, j.opts.Actor, j.opts.Clock.Now(),

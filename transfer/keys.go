@@ -2,65 +2,81 @@ package transfer
 
 import (
 	"hash/maphash"
-	"math/bits"
+	"strconv"
+
+	"github.com/ustat/ustat/core"
 )
 
-// keySet holds which keys a file has had, as 64-bit hashes under a random seed:
-// among a million keys two are taken for one with a chance of 1 in 37 million. It
-// is the one thing in memory that grows with a file, hence not a map, which takes
-// more than twice as much: open addressing, in shards that grow by themselves, so that
-// growing copies little.
+const (
+	filterWords = 1 << 20 // 8 MiB
+	filterTests = 4       // bits of a key
+	maxRepeated = 1 << 20 // suspects; some 40 MiB of them
+)
+
+// keySet finds the keys that stand in a file twice, in memory that does not grow
+// with the file, by two passes over it. The first notes each key in a Bloom filter;
+// a key that the filter may have had before is a suspect. The second follows the
+// suspects alone, by 128-bit hashes, so that no two keys are taken for one. Of ten
+// million keys in a file the filter suspects some 100,000 wrongly, which costs
+// their memory and no more.
 type keySet struct {
-	seed   maphash.Seed
-	shards [256]shard
+	seeds    [2]maphash.Seed
+	filter   []uint64
+	checking bool               // the first pass
+	suspects map[[2]uint64]bool // whether the second pass has had it
 }
 
-// shard holds the hashes with one high byte; 0 is a free slot.
-type shard struct {
-	slots []uint64
-	used  int
+func newKeySet() *keySet {
+	return &keySet{
+		seeds:  [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		filter: make([]uint64, filterWords),
+	}
 }
 
-func newKeySet() *keySet { return &keySet{seed: maphash.MakeSeed()} }
+// begin forgets all keys and begins the first pass over a file.
+func (s *keySet) begin() {
+	clear(s.filter)
+	s.checking, s.suspects = true, map[[2]uint64]bool{}
+}
 
-// addKey adds key and reports whether it was new.
+// checked ends the first pass. The error is for a file with too many suspects.
+func (s *keySet) checked() error {
+	s.checking = false
+	if len(s.suspects) > maxRepeated {
+		return core.Invalid("file", "max", strconv.Itoa(maxRepeated), "", "too many keys stand in it twice, or it is longer than ten million rows: part it")
+	}
+	return nil
+}
+
+// addKey adds key and reports whether it was new. In the first pass every key is.
 func addKey[K comparable](s *keySet, key K) bool {
-	h := max(1, maphash.Comparable(s.seed, key))
-	return s.shards[h>>56].add(h)
+	h := maphash.Comparable(s.seeds[0], key)
+	if s.checking && !s.filtered(h) || !s.checking && len(s.suspects) == 0 {
+		return true
+	}
+	suspect := [2]uint64{h, maphash.Comparable(s.seeds[1], key)}
+	if s.checking {
+		if len(s.suspects) <= maxRepeated {
+			s.suspects[suspect] = false
+		}
+		return true
+	}
+	had, there := s.suspects[suspect]
+	if there {
+		s.suspects[suspect] = true
+	}
+	return !had
 }
 
-func (s *shard) add(h uint64) bool {
-	if (s.used+1)*4 > len(s.slots)*3 {
-		s.grow()
+// filtered adds a hash to the filter and reports whether it may have been there.
+func (s *keySet) filtered(h uint64) bool {
+	there, bits := true, uint64(len(s.filter))*64
+	step := h>>32 | 1 // odd, so that the places differ
+	for range filterTests {
+		word, bit := &s.filter[h%bits/64], uint64(1)<<(h%64)
+		there = there && *word&bit != 0
+		*word |= bit
+		h += step
 	}
-	slot := s.find(h)
-	if *slot == h {
-		return false
-	}
-	*slot = h
-	s.used++
-	return true
-}
-
-// find returns the slot of h, or the free one where it belongs.
-func (s *shard) find(h uint64) *uint64 {
-	place, _ := bits.Mul64(h<<8, uint64(len(s.slots))) // below the shard's byte
-	for i := int(place); ; i++ {
-		if i == len(s.slots) {
-			i = 0
-		}
-		if slot := &s.slots[i]; *slot == h || *slot == 0 {
-			return slot
-		}
-	}
-}
-
-func (s *shard) grow() {
-	old := s.slots
-	s.slots = make([]uint64, max(8, len(old)*3/2))
-	for _, h := range old {
-		if h != 0 {
-			*s.find(h) = h
-		}
-	}
+	return there
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/courses/richtext"
 )
 
 const maxContent = 500_000 // bytes
@@ -52,7 +53,7 @@ func (t *lessons) parse(c *cells) lesson {
 		position: c.number(lessonPosition, 1),
 		title:    c.title(lessonTitle, maxTitle),
 		kind:     oneOf(c, lessonKind, courses.Text, courses.Video, courses.File),
-		content:  c.long(lessonContent, maxContent),
+		content:  c.rich(lessonContent, maxContent, courses.MaxContent),
 	}
 	if c.raw(lessonDuration) != "" {
 		row.duration = time.Duration(c.number(lessonDuration, 0)) * time.Second
@@ -107,10 +108,11 @@ func (t *lessons) plan(ctx context.Context, rows []row[lesson], refuse refuseFun
 		next := l
 		next.CourseID, next.ModuleID, next.ModulePosition, next.Position = course, module.ID, r.module, r.position
 		next.Title, next.Kind, next.Content, next.Duration = r.title, r.kind, r.content, r.duration
+		next.TextPolicy = richtext.Version
 		switch {
 		case !there:
 			inserts = append(inserts, next)
-		case l.Title != next.Title || l.Kind != next.Kind || l.Content != next.Content || l.Duration != next.Duration:
+		case l.Title != next.Title || l.Kind != next.Kind || l.Content != next.Content || l.TextPolicy != next.TextPolicy || l.Duration != next.Duration:
 			updates = append(updates, next)
 		}
 	}

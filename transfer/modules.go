@@ -5,6 +5,7 @@ import (
 
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/courses/richtext"
 )
 
 type module struct {
@@ -88,7 +89,7 @@ func (t *modules) plan(ctx context.Context, rows []row[module], refuse refuseFun
 		m, there := stored[moduleAt{course, r.position}]
 		switch {
 		case !there:
-			inserts = append(inserts, courses.Module{CourseID: course, Title: r.title, Position: r.position})
+			inserts = append(inserts, courses.Module{CourseID: course, Title: r.title, TextPolicy: richtext.Version, Position: r.position})
 		case m.Title != r.title:
 			m.Title = r.title
 			updates = append(updates, m)

@@ -83,13 +83,12 @@ func read[R any](ctx context.Context, j *job, t table[R], f io.Reader, out chan<
 		return cmp.Or(send(r), errIncomplete)
 	}
 	b.warned = c.warnings(name)
-	seen := newKeySet()
 	for {
 		record, err := r.next()
 		if errors.Is(err, io.EOF) {
 			return send(r)
 		}
-		goOn, err := parseInto(b, t, c, record, err, seen, Refusal{File: name, Line: r.line})
+		goOn, err := parseInto(b, t, c, record, err, j.keys, Refusal{File: name, Line: r.line})
 		if err != nil {
 			return err
 		}

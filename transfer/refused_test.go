@@ -1,6 +1,7 @@
 package transfer_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -80,6 +81,29 @@ func TestBadUsersAreRefused(t *testing.T) {
 	require.Equal(t, 3, report.Total().Inserted)
 }
 
+func TestAKeyIsFoundAgainFarBelow(t *testing.T) {
+	t.Parallel()
+	var users strings.Builder
+	users.WriteString(usersHeader)
+	write := func(i int) {
+		fmt.Fprintf(&users, "user-%d,user-%d@example.org,student,,,\n", i, i)
+	}
+	for i := range 3000 {
+		write(i)
+	}
+	users.WriteString("other,USER-2@example.org,student,,,\n") // 3002
+	write(1)
+	write(2999)
+	backend := open(t)
+	report, refused, _ := importAll(t, backend, map[string]string{"users.csv": users.String()})
+	require.Equal(t, []string{
+		"users.csv:3002:email: an earlier row of this file has the same",
+		"users.csv:3003:username: an earlier row of this file has the same",
+		"users.csv:3004:username: an earlier row of this file has the same",
+	}, refused)
+	require.Equal(t, 3000, report.Total().Inserted)
+}
+
 func TestBadCoursesAreRefusedAtTheLineWhereTheyStart(t *testing.T) {
 	t.Parallel()
 	row := func(slug, title, category, teacher, price, currency, status, tags, created string) string {
@@ -107,7 +131,7 @@ func TestBadCoursesAreRefusedAtTheLineWhereTheyStart(t *testing.T) {
 		row("one", "T", "it", "ann", "1", "USD", "draft", "", "") +
 		row("long", strings.Repeat("ж", 201), "it", "ann", "1", "USD", "draft", "", "") + // 20
 		row("huge", strings.Repeat("h", 1<<20+1), "it", "ann", "1", "USD", "draft", "", "") +
-		row("tags", "T", "it", "ann", "1", "USD", "draft", manyTags(33), "") + // 22
+		row("tagged", "T", "it", "ann", "1", "USD", "draft", manyTags(33), "") + // 22
 		row("tag", "T", "it", "ann", "1", "USD", "draft", strings.Repeat("t", 101), "") +
 		row("signs", "T", "it", "ann", "1", "USD", "draft", "ok;!!", "") + // 24
 		row("yen", "T", "it", "ann", "100.5", "JPY", "draft", "", "") +

@@ -103,7 +103,7 @@ type Progress struct {
 	Rows       int   // done, refused ones too
 	BytesRead  int64 // of the rows that are done
 	BytesTotal int64
-	// Checking is set in the first of two passes over a file (categories.csv),
-	// which looks at the rows and writes none.
+	// Checking is set in the first of the two passes over a file, which looks at the
+	// rows and writes none.
 	Checking bool
 }

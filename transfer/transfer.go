@@ -15,10 +15,11 @@
 //
 // A folder may be read any number of times: rows are matched by their natural
 // keys, and only what differs is written. A bad row is refused with its line,
-// column and reason and never stops the good ones. Files are read as streams, so
-// memory does not depend on their size, but for 8-byte hashes of the rows' keys, by
-// which a repeated one is found (also when the first row was refused by the store's
-// content), and for the tree of categories.
+// column and reason and never stops the good ones. Each file is read twice, as a
+// stream: first to find the keys that stand in it more than once (the later row is
+// refused, also when the first was refused by the store's content), then to write.
+// Memory does not depend on the size of a file, but for the tree of categories and
+// for 20 to 40 bytes a repeated key, of which there may be a million.
 package transfer
 
 import (
@@ -33,10 +34,12 @@ import (
 )
 
 // EventImported is the type of the event that a file with changes ends in, sent by
-// the store of the file's domain. Its payload is [Imported].
+// the store of the file's domain, also when the import was stopped in that file. Its
+// payload is [Imported].
 const EventImported = "transfer.imported"
 
-// Imported is the payload of EventImported.
+// Imported is the payload of EventImported. Where the answer of a commit was lost,
+// rows of that batch are not counted.
 type Imported struct {
 	File     string `json:"file"`
 	Inserted int    `json:"inserted"`
@@ -65,8 +68,9 @@ type Options struct {
 // for the operator of a platform.
 //
 // The error is for what stops the import: the folder or a file cannot be read, a store
-// fails, ctx ends. Batches written before stay written, and the Report holds what
-// was done; running the import again goes on from there. Rows that were refused
+// fails, ctx ends. Batches written before stay written, their event is sent and the
+// categories' courses are counted (for at most a minute after ctx has ended), and the
+// Report holds what was done; running the import again goes on from there. Rows that were refused
 // are no error.
 func Import(ctx context.Context, backend *storage.Backend, folder fs.FS, opts *Options) (Report, error) {
 	var report Report
@@ -82,8 +86,9 @@ func Import(ctx context.Context, backend *storage.Backend, folder fs.FS, opts *O
 	if o.Clock == nil {
 		o.Clock = core.SystemClock{}
 	}
+	keys := newKeySet()
 	for _, f := range files(backend, o.Clock) {
-		err := importNamed(ctx, folder, f, &o, &report)
+		err := importNamed(ctx, folder, f, keys, &o, &report)
 		if err != nil {
 			return report, fmt.Errorf("transfer: %s: %w", f.name, err)
 		}
@@ -119,7 +124,7 @@ func notYet() []string {
 }
 
 // importNamed imports one file, if it is there, and adds its counts to report.
-func importNamed(ctx context.Context, folder fs.FS, f file, opts *Options, report *Report) error {
+func importNamed(ctx context.Context, folder fs.FS, f file, keys *keySet, opts *Options, report *Report) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -133,7 +138,7 @@ func importNamed(ctx context.Context, folder fs.FS, f file, opts *Options, repor
 	if !info.Mode().IsRegular() {
 		return errors.New("this is no regular file")
 	}
-	job := &job{folder: folder, size: info.Size(), opts: opts, reported: time.Now(), report: FileReport{File: f.name}}
+	job := &job{folder: folder, size: info.Size(), keys: keys, opts: opts, reported: time.Now(), report: FileReport{File: f.name}}
 	err = f.read(core.WithOperation(ctx, "transfer."+f.name), job)
 	report.Files = append(report.Files, job.report)
 	return err

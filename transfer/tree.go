@@ -42,8 +42,12 @@ func (t *tree) at(slug string) *node {
 	return n
 }
 
+// propose adds a row of the file; a later one of the same slug does not count.
 func (t *tree) propose(slug, parent string) {
 	n := t.at(slug)
+	if n.inFile {
+		return
+	}
 	n.inFile, n.proposed = true, t.hash(parent)
 }
 

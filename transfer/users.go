@@ -118,6 +118,9 @@ func (t *users) plan(ctx context.Context, rows []row[user], refuse refuseFunc) (
 			refuse(i, "email", "another user has this e-mail address")
 			continue
 		}
+		if there { // a later row may have the address that this one leaves
+			delete(byEmail, core.Fold(u.Email))
+		}
 		next := r.over(u)
 		if there && next == u {
 			continue

@@ -8,6 +8,7 @@ package richtext
 import (
 	"bytes"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -32,6 +33,14 @@ const (
 	Markdown  Format = "markdown" // CommonMark with tables and strikethrough; HTML in it is sanitized too
 )
 
+// The bounds of Markdown. The time of its parser grows with the square of how many
+// marks (of emphasis, links, quotations, lists) there are in lines that no empty line
+// parts, so that a text of 64 KiB that is all marks would take seconds.
+const (
+	MaxMarkdown = 256 << 10 // bytes
+	MaxMarks    = 2000      // between two empty lines
+)
+
 // rounds bounds how often a text is sanitized until it stays as it is.
 const rounds = 4
 
@@ -41,9 +50,9 @@ const rounds = 4
 // with what is in them, other elements and attributes alone.
 //
 // The result stays as it is when it comes in again as HTML. Text without markup is
-// returned unchanged. It fails with core.ErrInvalid for an unknown format and for
-// text that is not valid UTF-8 or has a NUL. Its time is linear in the length of
-// text; callers bound that.
+// returned unchanged. It fails with core.ErrInvalid for an unknown format, for text
+// that is not valid UTF-8 or has a NUL, and for Markdown beyond its bounds. The time
+// of HTML is linear in its length, which callers bound.
 func HTML(text string, format Format) (string, error) {
 	if !core.ValidText(text) {
 		return "", core.Invalid("text", "text", "", "", "valid UTF-8 without NUL is expected")
@@ -52,6 +61,9 @@ func HTML(text string, format Format) (string, error) {
 	case "", PlainHTML:
 		return sanitize(text), nil
 	case Markdown:
+		if err := checkMarkdown(text); err != nil {
+			return "", err
+		}
 		var out bytes.Buffer
 		if err := markdown().Convert([]byte(text), &out); err != nil {
 			return "", core.ErrInternal.Because(err)
@@ -59,6 +71,39 @@ func HTML(text string, format Format) (string, error) {
 		return strings.TrimSpace(sanitize(out.String())), nil
 	}
 	return "", core.Invalid("format", "oneof", "html markdown", string(format), "there is no such format")
+}
+
+func checkMarkdown(text string) error {
+	if len(text) > MaxMarkdown {
+		return core.Invalid("text", "max", strconv.Itoa(MaxMarkdown)+" bytes", strconv.Itoa(len(text))+" bytes", "Markdown is longer than may be")
+	}
+	marks := 0
+	for line := range strings.Lines(text) {
+		if strings.TrimSpace(line) == "" {
+			marks = 0
+		}
+		if marks += countMarks(line); marks > MaxMarks {
+			return core.Invalid("text", "marks", strconv.Itoa(MaxMarks), strconv.Itoa(marks),
+				"too many marks of Markdown without an empty line between them")
+		}
+	}
+	return nil
+}
+
+// countMarks counts what may begin or end something in Markdown.
+func countMarks(line string) int {
+	n := 0
+	for i := range len(line) {
+		switch line[i] {
+		case '*', '_', '[', '>', '~':
+			n++
+		case ' ', '\t':
+			if i > 0 && strings.IndexByte("-+.)", line[i-1]) >= 0 { // of a list
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func sanitize(text string) string {
@@ -99,7 +144,7 @@ var policy = sync.OnceValue(func() *bluemonday.Policy {
 	p.AllowAttrs("colspan", "rowspan").Matching(number).OnElements("th", "td")
 	p.AllowAttrs("align").Matching(regexp.MustCompile(`^(left|center|right)$`)).OnElements("th", "td")
 	p.AllowAttrs("title").OnElements("abbr", "a", "img")
-	p.AllowAttrs("href").OnElements("a")
+	p.AllowAttrs("href").Matching(regexp.MustCompile(`^(?i:https://|mailto:)`)).OnElements("a")
 	p.AllowAttrs("src").Matching(regexp.MustCompile(`^(?i:https)://`)).OnElements("img")
 	p.AllowAttrs("alt").OnElements("img")
 	p.AllowAttrs("width", "height").Matching(number).OnElements("img")

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Reserved are the words that no course may have as its slug: what stands in their
+// reserved are the words that no course may have as its slug: what stands in their
 // place in the paths of the API.
 var reserved = [...]string{"categories", "tags", "top", "trending", "search", "import", "new"}
 

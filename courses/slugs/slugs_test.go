@@ -39,3 +39,13 @@ func FuzzMakeGivesASlugOrNothing(f *testing.F) {
 		}
 	})
 }
+
+func TestNumberedStaysASlug(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "go-2", slugs.Numbered("go", 2))
+	long := slugs.Numbered(strings.Repeat("a", 116)+"-bcd", 1234)
+	require.Equal(t, strings.Repeat("a", 115)+"-1234", long)
+	require.True(t, core.IsSlug(slugs.Numbered(strings.Repeat("a", 117)+"-bc", 22)))
+	require.True(t, slugs.IsReserved("search"))
+	require.False(t, slugs.IsReserved("search-2"))
+}

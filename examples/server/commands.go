@@ -10,7 +10,6 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/ustat/ustat"
-	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/httpapi"
 	"github.com/ustat/ustat/tasks"
@@ -94,27 +93,22 @@ func (c *importCmd) Run(ctx context.Context, p *program) (err error) {
 type progress struct {
 	p    *program
 	bar  *progressbar.ProgressBar
-	file string
+	pass string // over which file
 	last time.Time
 }
 
 func newProgress(p *program) *progress { return &progress{p: p, last: time.Now()} }
 
-func (g *progress) terminal() bool {
-	file, ok := g.p.stderr.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 func (g *progress) show(at transfer.Progress) {
-	if g.terminal() {
-		if g.file != at.File {
+	pass := at.File
+	if at.Checking {
+		pass += " (checking)"
+	}
+	if isTerminal(g.p.stderr) {
+		if g.pass != pass {
 			g.end()
-			g.file = at.File
-			g.bar = progressbar.NewOptions64(at.BytesTotal, progressbar.OptionSetWriter(g.p.stderr), progressbar.OptionSetDescription(at.File),
+			g.pass = pass
+			g.bar = progressbar.NewOptions64(at.BytesTotal, progressbar.OptionSetWriter(g.p.stderr), progressbar.OptionSetDescription(pass),
 				progressbar.OptionShowBytes(true), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(65*time.Millisecond))
 		}
 		_ = g.bar.Set64(at.BytesRead) // a bar that cannot be drawn is no reason to stop
@@ -123,7 +117,7 @@ func (g *progress) show(at transfer.Progress) {
 	const every = 2 * time.Second
 	if time.Since(g.last) >= every {
 		g.last = time.Now()
-		fmt.Fprintf(g.p.stderr, "%s: %d rows, %d of %d bytes\n", at.File, at.Rows, at.BytesRead, at.BytesTotal)
+		fmt.Fprintf(g.p.stderr, "%s: %d rows, %d of %d bytes\n", pass, at.Rows, at.BytesRead, at.BytesTotal)
 	}
 }
 
@@ -141,37 +135,6 @@ func (g *progress) end() {
 		fmt.Fprintln(g.p.stderr)
 		g.bar = nil
 	}
-}
-
-type userCmd struct {
-	Create userCreateCmd `cmd:"" help:"Create a user."`
-}
-
-type userCreateCmd struct {
-	Username string `required:"" help:"3 to 64 of a-z, 0-9, _, . and -."`
-	Email    string `required:"" help:"The e-mail address."`
-	Role     string `required:"" enum:"student,teacher,producer,admin" help:"student, teacher, producer or admin."`
-	FullName string `help:"The name that others see."`
-}
-
-// Run creates a user. There is no login yet, so there is no password yet.
-func (c *userCreateCmd) Run(ctx context.Context, p *program) (err error) {
-	platform, _, err := p.start(ctx, new(ustat.Config))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, platform.Stop(context.WithoutCancel(ctx))) }()
-	user, err := platform.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{
-		Username: c.Username, Email: c.Email, Role: core.Role(c.Role), FullName: c.FullName,
-	})
-	if core.KindOf(err) == core.KindInvalid {
-		return usageError{err}
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(p.stdout, "created %s %s\n", user.Role, user.Username)
-	return nil
 }
 
 type openapiCmd struct {

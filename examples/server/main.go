@@ -55,6 +55,7 @@ type cli struct {
 type program struct {
 	cli    *cli
 	log    *slog.Logger
+	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
 }
@@ -65,11 +66,11 @@ type usageError struct{ error }
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is main without the process: it returns the exit status.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("server"), kong.Description("The reference server of Ustat."),
@@ -86,7 +87,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "server:", err)
 		return statusUsage
 	}
-	p := &program{cli: &c, log: newLogger(c.LogFormat, stderr), stdout: stdout, stderr: stderr}
+	p := &program{cli: &c, log: newLogger(c.LogFormat, stderr), stdin: stdin, stdout: stdout, stderr: stderr}
 	command.BindTo(ctx, (*context.Context)(nil))
 	err = command.Run(p)
 	var refused refusedError

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/csv"
 	"encoding/json"
 	"io"
 	"net"
@@ -15,13 +16,24 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/accounts/password"
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/storage/sqlite"
 )
 
 // command runs the program and returns its status and what it printed.
 func command(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
+	return commandWith(t, "", args...)
+}
+
+// commandWith is command with something on standard input.
+func commandWith(t *testing.T, stdin string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
 	var out, errs bytes.Buffer
-	status = run(t.Context(), args, &out, &errs)
+	status = run(t.Context(), args, strings.NewReader(stdin), &out, &errs)
 	return status, out.String(), errs.String()
 }
 
@@ -88,6 +100,88 @@ func TestUserCreateAndMigrate(t *testing.T) {
 	require.Contains(t, stderr, "taken")
 }
 
+func TestUsersGetPasswordsAndRoles(t *testing.T) {
+	t.Parallel()
+	db := filepath.Join(t.TempDir(), "u.db")
+	create := func(stdin, name string, more ...string) (status int, stderr string) {
+		t.Helper()
+		args := append([]string{"user", "create", "--db", db, "--username", name, "--email", name + "@example.org", "--role", "admin"}, more...)
+		status, _, stderr = commandWith(t, stdin, args...)
+		return status, stderr
+	}
+	for _, c := range []struct {
+		stdin, name string
+		more        []string
+		password    core.Secret // empty: nobody's
+	}{
+		{"", "flag", []string{"--password", "correct horse"}, "correct horse"},
+		{"battery staple\r\nnot this\n", "piped", nil, "battery staple"},
+		{"", "nobody", nil, ""},
+	} {
+		status, stderr := create(c.stdin, c.name, c.more...)
+		require.Equal(t, statusOK, status, stderr)
+		hash := storedUser(t, db, c.name).PasswordHash
+		require.Equal(t, c.password == "", hash == "")
+		if c.password != "" {
+			hasher, err := password.New(password.Options{})
+			require.NoError(t, err)
+			ok, _, err := hasher.Verify(t.Context(), hash, c.password)
+			require.NoError(t, err)
+			require.True(t, ok)
+		}
+	}
+	for _, stdin := range []string{"short\n", strings.Repeat("x", 1<<20)} {
+		status, stderr := create(stdin, "refused")
+		require.Equal(t, statusUsage, status)
+		require.NotContains(t, stderr, "short\n")
+		require.NotContains(t, stderr, "xxx")
+	}
+	status, stdout, _ := command(t, "user", "role", "--db", db, "--username", "piped", "--role", "teacher")
+	require.Equal(t, statusOK, status)
+	require.Equal(t, "piped is teacher\n", stdout)
+	require.Equal(t, core.Teacher, storedUser(t, db, "piped").Role)
+	status, _, _ = command(t, "user", "role", "--db", db, "--username", "flag", "--role", "student")
+	require.Equal(t, statusOK, status)
+	status, _, stderr := command(t, "user", "role", "--db", db, "--username", "nobody", "--role", "student")
+	require.Equal(t, statusError, status)
+	require.Contains(t, stderr, "last active admin")
+	status, _, _ = command(t, "user", "role", "--db", db, "--username", "stranger", "--role", "student")
+	require.Equal(t, statusError, status)
+}
+
+func storedUser(t *testing.T, db, username string) accounts.User {
+	t.Helper()
+	backend, err := sqlite.Open(t.Context(), db, nil)
+	require.NoError(t, err)
+	defer backend.Close()
+	u, err := backend.Accounts.UserByUsername(t.Context(), username)
+	require.NoError(t, err)
+	return u
+}
+
+func TestTheDemoPasswordIsThatOfTheDemoUsers(t *testing.T) {
+	t.Parallel()
+	file, err := demoFiles.Open("demo/users.csv")
+	require.NoError(t, err)
+	defer file.Close()
+	rows, err := csv.NewReader(file).ReadAll()
+	require.NoError(t, err)
+	hasher, err := password.New(password.Options{})
+	require.NoError(t, err)
+	roles := map[string]bool{}
+	for _, row := range rows[1:] {
+		if row[5] == "" {
+			continue
+		}
+		ok, outdated, err := hasher.Verify(t.Context(), row[5], demoPassword)
+		require.NoError(t, err)
+		require.True(t, ok, row[0])
+		require.False(t, outdated, row[0])
+		roles[row[2]] = true
+	}
+	require.Len(t, roles, len(core.Roles))
+}
+
 func TestOpenAPINeedsNoDatabase(t *testing.T) {
 	t.Parallel()
 	status, stdout, _ := command(t, "openapi", "--version", "v1")
@@ -105,7 +199,7 @@ func TestServeAnswersStopsAndKeepsItsData(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		var out, errs bytes.Buffer
 		ended := make(chan int, 1)
-		go func() { ended <- run(ctx, []string{"--db", db, "--addr", addr}, &out, &errs) }()
+		go func() { ended <- run(ctx, []string{"--db", db, "--addr", addr}, strings.NewReader(""), &out, &errs) }()
 		body := waitFor(t, "http://"+addr+"/api/v1/courses/")
 		var page struct{ Results []json.RawMessage }
 		require.NoError(t, json.Unmarshal(body, &page))
@@ -113,6 +207,9 @@ func TestServeAnswersStopsAndKeepsItsData(t *testing.T) {
 		stop()
 		require.Equal(t, statusOK, <-ended)
 		require.Equal(t, start == "first", strings.Contains(errs.String(), "demo data"), errs.String())
+		for _, login := range []string{"anna-admin / demo (admin)", "pavel-producer / demo (producer)", "dmitry-orlov / demo (teacher)", "masha-k / demo (student)"} {
+			require.Contains(t, out.String(), login)
+		}
 	}
 }
 
@@ -124,7 +221,7 @@ func TestAWorkerServesItsHealthAndDoesTheWork(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var out, errs bytes.Buffer
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, []string{"--db", db, "--addr", addr, "--worker"}, &out, &errs) }()
+	go func() { ended <- run(ctx, []string{"--db", db, "--addr", addr, "--worker"}, strings.NewReader(""), &out, &errs) }()
 	waitFor(t, "http://"+addr+"/readyz")
 	response, err := http.Get("http://" + addr + "/api/v1/courses/")
 	require.NoError(t, err)

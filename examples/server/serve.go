@@ -2,24 +2,19 @@ package main
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
-	"strings"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/ustat/ustat"
-	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/httpapi"
 	"github.com/ustat/ustat/storage"
-	"github.com/ustat/ustat/transfer"
+	"github.com/ustat/ustat/tasks"
 )
-
-//go:embed demo/*.csv
-var demoFiles embed.FS
 
 // drainTime is how long requests in flight, and then jobs, may take to end after a
 // signal.
@@ -36,6 +31,11 @@ type serveCmd struct {
 func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 	if c.Worker && c.Tasks < 0 {
 		return usageError{errors.New("--worker: a worker works at least one job: give --tasks 1 or more")}
+	}
+	if os.Getenv("GOGC") == "" {
+		// The heap of a small platform is smaller than what one hash of a password
+		// takes: by Go's default each sign-in would begin a collection.
+		debug.SetGCPercent(400)
 	}
 	// Listen first: an address in use must not cost a migration.
 	listener, err := net.Listen("tcp", c.Addr)
@@ -54,22 +54,16 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 	}
 	defer func() { err = errors.Join(err, stop(ctx, platform)) }()
 	if c.Demo && !c.Worker {
-		if err := p.fillDemo(ctx, backend); err != nil {
+		if err := p.fillDemo(ctx, platform, backend); err != nil {
 			return err
 		}
 	}
-	handler, err := httpapi.New(platform, &httpapi.Options{Logger: p.log})
+	handler, err := c.handler(ctx, p, platform, queue)
 	if err != nil {
 		return err
 	}
-	if c.Worker {
-		handler = healthOnly(handler)
-		fmt.Fprintf(p.stdout, "Ustat works background jobs\nHealth: http://%s/readyz\n", listener.Addr())
-	} else {
-		if handler, err = p.withRiver(ctx, handler, platform, queue); err != nil {
-			return err
-		}
-		fmt.Fprintf(p.stdout, "Ustat serves http://%s/api/v1/courses/\nDocumentation:   http://%[1]s/api/v1/docs/\n", listener.Addr())
+	if err := c.greet(ctx, p, backend, listener.Addr()); err != nil {
+		return err
 	}
 	server := httpapi.Server(c.Addr, handler)
 
@@ -88,6 +82,32 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 	return nil
 }
 
+// handler returns what is served: the API and River's interface, or health alone.
+func (c *serveCmd) handler(ctx context.Context, p *program, platform *ustat.Platform, queue tasks.Queue) (http.Handler, error) {
+	api, err := httpapi.New(platform, &httpapi.Options{Logger: p.log})
+	if err != nil || c.Worker {
+		return healthOnly(api), err
+	}
+	return p.withRiver(ctx, api, platform, queue)
+}
+
+// greet says where what is.
+func (c *serveCmd) greet(ctx context.Context, p *program, backend *storage.Backend, addr net.Addr) error {
+	if c.Worker {
+		fmt.Fprintf(p.stdout, "Ustat works background jobs\nHealth: http://%s/readyz\n", addr)
+		return nil
+	}
+	logins, err := demoLogins(ctx, backend)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "Ustat serves http://%s/api/v1/courses/\nDocumentation:   http://%[1]s/api/v1/docs/\n", addr)
+	for _, u := range logins {
+		fmt.Fprintf(p.stdout, "Demo login:      %s / %s (%s)\n", u.Username, demoPassword, u.Role)
+	}
+	return nil
+}
+
 // healthOnly serves nothing of the API but what tells how the process is.
 func healthOnly(handler http.Handler) http.Handler {
 	mux := http.NewServeMux()
@@ -101,37 +121,4 @@ func stop(ctx context.Context, platform *ustat.Platform) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	return platform.Stop(drain)
-}
-
-// fillDemo imports the demo data into a database that is empty.
-func (p *program) fillDemo(ctx context.Context, backend *storage.Backend) error {
-	empty, err := isEmpty(ctx, backend)
-	if err != nil || !empty {
-		return err
-	}
-	files, err := fs.Sub(demoFiles, "demo")
-	if err != nil {
-		return err
-	}
-	var refused []string
-	report, err := transfer.Import(ctx, backend, files, &transfer.Options{Refused: func(r transfer.Refusal) { refused = append(refused, r.String()) }})
-	if err != nil {
-		return err
-	}
-	if refused != nil {
-		return fmt.Errorf("the demo data has bad rows:\n%s", strings.Join(refused, "\n"))
-	}
-	p.log.InfoContext(ctx, "filled the empty database with demo data", "rows", report.Total().Inserted)
-	return nil
-}
-
-// isEmpty reports whether the database has neither a user nor a category.
-func isEmpty(ctx context.Context, backend *storage.Backend) (bool, error) {
-	categories, err := backend.Courses.Categories(ctx, "", 1)
-	if err != nil || len(categories) > 0 {
-		return false, err
-	}
-	// The first id that an identity gives is 1.
-	users, err := backend.Accounts.UsersByID(ctx, []core.UserID{1})
-	return len(users) == 0, err
 }

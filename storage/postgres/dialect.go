@@ -22,8 +22,10 @@ func classify(err error) sqlstore.Class {
 	}
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
+		// Neither says that a statement was not sent: pgx calls the answer of a COMMIT
+		// that is lost a closed connection, which it holds to be safe to retry.
 		if errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err) {
-			return sqlstore.NotSent
+			return sqlstore.Away
 		}
 		if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return sqlstore.Away
@@ -62,6 +64,11 @@ func constraint(err error) string {
 // ones need not be read.
 type search struct{}
 
+// Columns implements sqlstore.TextColumns.
+func (search) Columns(d sqlstore.Document) (fts, head string) {
+	return vector(d.Title, d.Tags, d.Body), vector(d.Title, d.Tags)
+}
+
 // Write implements sqlstore.Search.
 func (search) Write(ctx context.Context, w sqlstore.Writer, docs []sqlstore.Document, _ bool) error {
 	const block = 500
@@ -73,7 +80,8 @@ func (search) Write(ctx context.Context, w sqlstore.Writer, docs []sqlstore.Docu
 				values.WriteString(", ")
 			}
 			values.WriteString("(?::bigint, ?::tsvector, ?::tsvector)")
-			args = append(args, d.ID, vector(d.Title, d.Tags, d.Body), vector(d.Title, d.Tags))
+			fts, head := search{}.Columns(d)
+			args = append(args, d.ID, fts, head)
 		}
 		if err := w.WriteSQL(ctx, "UPDATE ustat_courses AS c SET fts = v.fts, fts_head = v.head FROM (VALUES "+values.String()+") AS v (id, fts, head) WHERE c.id = v.id", args...); err != nil {
 			return err
@@ -130,3 +138,5 @@ func (search) Match(terms []string) (string, []any) {
 func (search) Field(terms []string) (string, []any) {
 	return "((c.fts_head @@ ?::tsquery)::int + (c.fts_head @@ ?::tsquery)::int)", []any{query(terms, ":A"), query(terms, "")}
 }
+
+var _ sqlstore.TextColumns = search{}

@@ -85,3 +85,5 @@ func quote(terms []string) string {
 	}
 	return strings.Join(quoted, " AND ")
 }
+
+var _ sqlstore.Search = search{}

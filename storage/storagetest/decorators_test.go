@@ -63,6 +63,22 @@ type accountsTx struct {
 	insert func(ctx context.Context, users []accounts.User) ([]accounts.User, error)
 	claim  func(ctx context.Context, key core.IdempotencyKey) ([]byte, bool, error)
 	emit   func(ctx context.Context, events ...core.Event) error
+	revoke func(ctx context.Context, id uuid.UUID, at time.Time) error
+	update func(ctx context.Context, u accounts.User) error
+}
+
+func (tx accountsTx) RevokeSession(ctx context.Context, id uuid.UUID, at time.Time) error {
+	if tx.revoke != nil {
+		return tx.revoke(ctx, id, at)
+	}
+	return tx.Tx.RevokeSession(ctx, id, at)
+}
+
+func (tx accountsTx) UpdateUser(ctx context.Context, u accounts.User) error {
+	if tx.update != nil {
+		return tx.update(ctx, u)
+	}
+	return tx.Tx.UpdateUser(ctx, u)
 }
 
 func (tx accountsTx) InsertUsers(ctx context.Context, users []accounts.User) ([]accounts.User, error) {
@@ -92,13 +108,49 @@ type coursesStore struct {
 	update coursesUpdate
 	list   func(ctx context.Context, q courses.ListQuery) ([]courses.Hit, error)
 	bySlug func(ctx context.Context, slug string) (courses.Course, error)
+	// wrap replaces the Tx.
+	wrap func(tx courses.Tx) courses.Tx
 }
 
 func (s coursesStore) Update(ctx context.Context, fn func(ctx context.Context, tx courses.Tx) error) error {
 	if s.update != nil {
 		return s.update(ctx, fn)
 	}
-	return s.Store.Update(ctx, fn)
+	return s.Store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+		if s.wrap != nil {
+			tx = s.wrap(tx)
+		}
+		return fn(ctx, tx)
+	})
+}
+
+// stale is a Tx whose CourseForUpdate gives what was there before the Update, as one
+// that takes no lock does.
+type stale struct {
+	courses.Tx
+	before courses.Course
+}
+
+func (tx stale) CourseForUpdate(context.Context, string) (courses.Course, error) {
+	return tx.before, nil
+}
+
+// forgetful is a Tx whose renames forget the old slug.
+type forgetful struct{ courses.Tx }
+
+func (tx forgetful) UpdateCourses(ctx context.Context, list []courses.Course) error {
+	for _, c := range list {
+		if stored, err := tx.CoursesBySlug(ctx, []string{c.Slug}); err != nil || len(stored) > 0 {
+			continue
+		}
+		if err := tx.DeleteCourse(ctx, c.ID); err != nil {
+			return err
+		}
+		c.ID = 0
+		_, err := tx.InsertCourses(ctx, []courses.Course{c})
+		return err
+	}
+	return tx.Tx.UpdateCourses(ctx, list)
 }
 
 func (s coursesStore) ListCourses(ctx context.Context, q courses.ListQuery) ([]courses.Hit, error) {
@@ -314,6 +366,17 @@ var wrongs = map[string]struct {
 			}}
 		}}
 	}, "accounts/a key claimed by the same request gives its answer, and by another is ErrKeyReused"},
+	"key given twice in one transaction": {func(b *storage.Backend) {
+		b.Accounts = accountsStore{Store: b.Accounts, wrap: func(tx accounts.Tx) accounts.Tx {
+			return accountsTx{Tx: tx, claim: func(ctx context.Context, key core.IdempotencyKey) ([]byte, bool, error) {
+				answer, done, err := tx.Claim(ctx, key)
+				if errors.Is(err, core.ErrKeyInUse) {
+					return nil, false, nil
+				}
+				return answer, done, err
+			}}
+		}}
+	}, "accounts/a key claimed again before its answer is ErrKeyInUse, and Once runs once"},
 	"search for any of the terms": {func(b *storage.Backend) {
 		inner := b.Courses
 		b.Courses = coursesStore{Store: inner, list: func(ctx context.Context, q courses.ListQuery) ([]courses.Hit, error) {
@@ -321,9 +384,40 @@ var wrongs = map[string]struct {
 			return inner.ListCourses(ctx, q)
 		}}
 	}, "courses/forms of a word find each other"},
+	"getter that takes no lock": {func(b *storage.Backend) {
+		inner := b.Courses
+		b.Courses = coursesStore{Store: inner, update: func(ctx context.Context, fn func(ctx context.Context, tx courses.Tx) error) error {
+			before, err := inner.CourseBySlug(ctx, "one")
+			return inner.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+				if err != nil {
+					return fn(ctx, tx)
+				}
+				return fn(ctx, stale{tx, before})
+			})
+		}}
+	}, "courses/writers that take CourseForUpdate take turns, and each sees what the one before has committed"},
+	"rename that forgets the old slug": {func(b *storage.Backend) {
+		b.Courses = coursesStore{Store: b.Courses, wrap: func(tx courses.Tx) courses.Tx { return forgetful{tx} }}
+	}, "courses/a rename keeps the old slug for its course, which may take it back"},
 	"secrets of one's own": {func(b *storage.Backend) {
 		b.Keys = secrets{b.Keys}
 	}, "keys/of concurrent callers one wins and all get its secret"},
+	"revoked session whose token lives": {func(b *storage.Backend) {
+		b.Accounts = accountsStore{Store: b.Accounts, wrap: func(tx accounts.Tx) accounts.Tx {
+			return accountsTx{Tx: tx, revoke: func(context.Context, uuid.UUID, time.Time) error { return nil }}
+		}}
+	}, "accounts/RevokeSession leaves no unused token, and what is unknown or revoked alone"},
+	"update over a newer version": {func(b *storage.Backend) {
+		b.Accounts = accountsStore{Store: b.Accounts, wrap: func(tx accounts.Tx) accounts.Tx {
+			return accountsTx{Tx: tx, update: func(ctx context.Context, u accounts.User) error {
+				stored, err := tx.UsersForUpdate(ctx, u.Username)
+				if err == nil && len(stored) > 0 {
+					u.Version = stored[0].Version
+				}
+				return tx.UpdateUser(ctx, u)
+			}}
+		}}
+	}, "accounts/UpdateUser of a version that is not the stored one is ErrVersion, changes nothing and leaves the Tx usable"},
 	"Done that does nothing": {func(b *storage.Backend) {
 		b.Accounts = undone{b.Accounts}
 	}, "accounts/Done takes events away and ignores unknown and done ids"},

@@ -2,13 +2,11 @@ package storagetest
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ustat/ustat/accounts"
@@ -81,9 +79,9 @@ func (s suite) forgetting(d, other domain) {
 func (s suite) sessionsForgotten() {
 	s.run("ForgetTokens removes expired tokens and the sessions that have none left by that", func(t *testing.T, b *storage.Backend) {
 		user := insertUsers(t, b, person("anna"))[0]
-		gone, kept := newSession(user.ID), newSession(user.ID)
+		gone, kept := newSession(user, "192.0.2.0/24"), newSession(user, "192.0.2.0/24")
 		old, older, fresh := token(gone, "old", day), token(kept, "older", day.Add(-time.Hour)), token(kept, "fresh", day.Add(time.Hour))
-		inAccounts(t, b, func(ctx context.Context, tx accounts.Tx) error {
+		require.NoError(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error {
 			if err := errors.Join(tx.InsertSession(ctx, gone, old), tx.InsertSession(ctx, kept, older)); err != nil {
 				return err
 			}
@@ -92,16 +90,16 @@ func (s suite) sessionsForgotten() {
 			}
 			_, err := tx.InsertRefreshToken(ctx, fresh)
 			return err
-		})
+		}))
 		forget := func(before time.Time, limit, want int) {
 			t.Helper()
-			inAccounts(t, b, func(ctx context.Context, tx accounts.Tx) error {
+			require.NoError(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error {
 				n, err := tx.ForgetTokens(ctx, before, limit)
 				if err == nil && n != want {
 					err = fmt.Errorf("%d tokens were removed, not %d", n, want)
 				}
 				return err
-			})
+			}))
 		}
 		forget(day.Add(-2*time.Hour), 10, 0)
 		forget(day.Add(time.Minute), 1, 1)
@@ -118,9 +116,9 @@ func (s suite) sessionsForgotten() {
 	s.run("ForgetSessions removes sessions that were revoked before and have no token left", func(t *testing.T, b *storage.Backend) {
 		user := insertUsers(t, b, person("anna"))[0]
 		list := make([]accounts.Session, 4)
-		inAccounts(t, b, func(ctx context.Context, tx accounts.Tx) error {
+		require.NoError(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error {
 			for i := range list {
-				list[i] = newSession(user.ID)
+				list[i] = newSession(user, "192.0.2.0/24")
 				if err := tx.InsertSession(ctx, list[i], token(list[i], fmt.Sprint(i), day.Add(time.Hour))); err != nil {
 					return err
 				}
@@ -130,15 +128,15 @@ func (s suite) sessionsForgotten() {
 				return err
 			}
 			return errors.Join(tx.RevokeSession(ctx, list[0].ID, day), tx.RevokeSession(ctx, list[1].ID, day), tx.RevokeSession(ctx, list[2].ID, day.Add(time.Hour)))
-		})
+		}))
 		for _, want := range []int{1, 0} {
-			inAccounts(t, b, func(ctx context.Context, tx accounts.Tx) error {
+			require.NoError(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error {
 				n, err := tx.ForgetSessions(ctx, day.Add(time.Minute), 10)
 				if err == nil && n != want {
 					err = fmt.Errorf("%d sessions were removed, not %d", n, want)
 				}
 				return err
-			})
+			}))
 		}
 		for i, session := range list {
 			_, _, err := b.Accounts.SessionUser(timeout(t), session.ID)
@@ -151,15 +149,9 @@ func (s suite) sessionsForgotten() {
 	})
 }
 
-func inAccounts(t testing.TB, b *storage.Backend, fn func(ctx context.Context, tx accounts.Tx) error) {
-	t.Helper()
-	require.NoError(t, b.Accounts.Update(timeout(t), fn))
-}
-
-func newSession(user core.UserID) accounts.Session {
-	return accounts.Session{ID: uuid.Must(uuid.NewV7()), UserID: user, Network: "192.0.2.0/24", CreatedAt: day.AddDate(0, -1, 0)}
-}
-
-func token(s accounts.Session, text string, expires time.Time) accounts.RefreshToken {
-	return accounts.RefreshToken{Hash: sha256.Sum256([]byte(s.ID.String() + text)), Session: s.ID, CreatedAt: s.CreatedAt, ExpiresAt: expires}
+// token is the token of that name of a session that expires then.
+func token(s accounts.Session, name string, expires time.Time) accounts.RefreshToken {
+	t := tokenOf(s, name)
+	t.CreatedAt, t.ExpiresAt = expires.AddDate(0, -1, 0), expires
+	return t
 }

@@ -257,6 +257,42 @@ func (s suite) idempotency(d domain) {
 		stored(t, b, d, "first", true)
 		stored(t, b, d, "second", false)
 	})
+	s.run("a key claimed again before its answer is ErrKeyInUse, and Once runs once", func(t *testing.T, b *storage.Backend) {
+		runs := 0
+		once := func(ctx context.Context, tx rows, do func() error) error {
+			_, err := core.Once(ctx, tx, key, func() (int, error) {
+				runs++
+				return runs, do()
+			})
+			return err
+		}
+		err := d.update(timeout(t), b, func(ctx context.Context, tx rows) error {
+			return once(ctx, tx, func() error {
+				return errors.Join(tx.add(ctx, "outer"), once(ctx, tx, func() error { return tx.add(ctx, "inner") }))
+			})
+		})
+		require.ErrorIs(t, err, core.ErrKeyInUse)
+		require.ErrorIs(t, err, core.ErrFailedPrecondition)
+		require.Equal(t, 1, runs)
+		stored(t, b, d, "outer", false)
+
+		runs = 0
+		err = d.update(timeout(t), b, func(ctx context.Context, tx rows) error {
+			if _, _, err := tx.Claim(ctx, key); err != nil {
+				return err
+			}
+			if err := once(ctx, tx, func() error { return nil }); !errors.Is(err, core.ErrKeyInUse) {
+				return fmt.Errorf("claimed again: %w", err)
+			}
+			if err := errors.Join(tx.add(ctx, "usable"), tx.SaveAnswer(ctx, key, []byte("7"))); err != nil {
+				return err
+			}
+			return once(ctx, tx, func() error { return nil })
+		})
+		require.NoError(t, err, "the Tx is usable, and the key has an answer")
+		require.Zero(t, runs)
+		stored(t, b, d, "usable", true)
+	})
 	s.run("of concurrent twins one takes effect and all get its answer", func(t *testing.T, b *storage.Backend) {
 		for round := range size(5, 2) {
 			const twins = 6

@@ -59,6 +59,11 @@ func RunAccounts(t *testing.T, open Open, limits Limits) {
 	s.idempotency(accountsDomain)
 	s.forgetting(accountsDomain, coursesDomain)
 	s.users()
+	s.userLists()
+	s.userLocks()
+	s.profiles()
+	s.teachers()
+	s.sessions()
 	s.sessionsForgotten()
 }
 
@@ -74,6 +79,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.content()
 	s.lists()
 	s.search()
+	s.authoring()
 }
 
 // RunKeys runs the cases of storage.Keys.

@@ -100,6 +100,9 @@ func (t accountsTx) InsertSession(ctx context.Context, s accounts.Session, first
 }
 
 func (t accountsTx) UseRefreshToken(ctx context.Context, hash accounts.TokenHash, at time.Time) (accounts.RefreshToken, bool, error) {
+	if err := t.lockSessionOf(ctx, hash); err != nil {
+		return accounts.RefreshToken{}, false, err
+	}
 	now := core.Time(at)
 	n, err := t.Tx.rawExec(ctx, "UPDATE ustat_refresh_tokens SET used_at = ? WHERE hash = ? AND used_at IS NULL AND expires_at > ?", now, hash[:], now)
 	if err != nil || n == 0 {
@@ -109,8 +112,20 @@ func (t accountsTx) UseRefreshToken(ctx context.Context, hash accounts.TokenHash
 	return used, err == nil, err
 }
 
+// lockSessionOf takes the session of a token before the token, as who revokes it
+// does: so the two never wait for each other.
+func (t accountsTx) lockSessionOf(ctx context.Context, hash accounts.TokenHash) error {
+	lock := t.Tx.db.dialect.ForUpdate
+	if lock == "" {
+		return nil
+	}
+	_, err := readAll(ctx, t.Tx.session, "SELECT 1 FROM ustat_sessions WHERE id = (SELECT session_id FROM ustat_refresh_tokens WHERE hash = ?)"+lock, []any{hash[:]},
+		func(rows *sql.Rows, one *int) error { return rows.Scan(one) })
+	return err
+}
+
 func (t accountsTx) InsertRefreshToken(ctx context.Context, token accounts.RefreshToken) (bool, error) {
-	// The session is taken first: who revokes it waits, and then finds the token.
+	// The session is taken: who revokes it waits, and then finds the token.
 	n, err := t.Tx.rawExec(ctx, "INSERT INTO ustat_refresh_tokens ("+tokenColumns+") SELECT ?, id, ?, ?, ? FROM ustat_sessions WHERE id = ? AND revoked_at IS NULL"+t.Tx.db.dialect.ForShare,
 		token.Hash[:], core.Time(token.CreatedAt), core.Time(token.ExpiresAt), orNull(token.UsedAt), token.Session)
 	return n == 1, err

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"time"
 
-	"github.com/uptrace/bun"
-
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 )
@@ -143,16 +141,19 @@ func (r coursesReader) CourseIDs(ctx context.Context, slugs []string) (map[strin
 	if slugs = validOnly(slugs); len(slugs) == 0 {
 		return nil, nil
 	}
-	var rows []struct {
-		ID   courses.CourseID
-		Slug string
+	type named struct {
+		id   courses.CourseID
+		slug string
 	}
-	if err := r.rawScan(ctx, &rows, "SELECT id, slug FROM ustat_courses WHERE slug IN (?)", bun.List(slugs)); err != nil {
+	where, args := in(r.db, "slug", slugs)
+	rows, err := readAll(ctx, r.session, "SELECT id, slug FROM ustat_courses WHERE "+where, args,
+		func(rows *sql.Rows, n *named) error { return rows.Scan(&n.id, &n.slug) })
+	if err != nil {
 		return nil, err
 	}
 	ids := make(map[string]courses.CourseID, len(rows))
 	for _, row := range rows {
-		ids[row.Slug] = row.ID
+		ids[row.slug] = row.id
 	}
 	return ids, nil
 }
@@ -201,15 +202,21 @@ func (r coursesReader) fillTags(ctx context.Context, page []courses.Course) erro
 }
 
 func (r coursesReader) Currencies(ctx context.Context, status courses.Status) ([]string, error) {
-	var row struct{ First, Last sql.NullString }
-	err := r.rawScan(ctx, &row, "SELECT (SELECT min(currency) FROM ustat_courses WHERE status = ?) AS first, (SELECT max(currency) FROM ustat_courses WHERE status = ?) AS last", status, status)
-	switch {
-	case err != nil || !row.First.Valid:
-		return nil, err
-	case row.First == row.Last:
-		return []string{row.First.String}, nil
+	text := statusText[status]
+	if text == "" {
+		return nil, nil
 	}
-	return []string{row.First.String, row.Last.String}, nil
+	type ends struct{ first, last sql.NullString }
+	const of = "(currency) FROM ustat_courses WHERE status = "
+	found, err := readAll(ctx, r.session, "SELECT (SELECT min"+of+text+"), (SELECT max"+of+text+")", nil,
+		func(rows *sql.Rows, e *ends) error { return rows.Scan(&e.first, &e.last) })
+	if err != nil || !found[0].first.Valid {
+		return nil, err
+	}
+	if e := found[0]; e.first != e.last {
+		return []string{e.first.String, e.last.String}, nil
+	}
+	return []string{found[0].first.String}, nil
 }
 
 // coursesTx implements courses.Tx.

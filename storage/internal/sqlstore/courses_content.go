@@ -263,15 +263,16 @@ func (t coursesTx) PlaceModules(ctx context.Context, course courses.CourseID, id
 		return nil
 	}
 	return t.Tx.atomically(ctx, func() error {
-		if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_modules SET position = position + ? WHERE course_id = ? AND id IN (?)", outOfTheWay, course, bun.List(ids)); err != nil {
+		n, err := t.Tx.rawExec(ctx, "UPDATE ustat_modules SET position = position + ? WHERE course_id = ? AND id IN (?)", outOfTheWay, course, bun.List(ids))
+		if err != nil {
 			return err
 		}
-		places, args := places(ids)
-		n, err := t.Tx.rawExec(ctx, places+" UPDATE ustat_modules SET position = v.place, version = version + CASE WHEN position = v.place + ? THEN 0 ELSE 1 END"+
-			" FROM v WHERE ustat_modules.id = v.id AND course_id = ?", append(args, outOfTheWay, course)...)
-		if err == nil && int(n) < len(ids) {
+		if int(n) < len(ids) {
 			return courses.ErrModuleNotFound
 		}
+		places, args := places(ids)
+		_, err = t.Tx.rawExec(ctx, places+" UPDATE ustat_modules SET position = v.place, version = version + CASE WHEN position = v.place + ? THEN 0 ELSE 1 END"+
+			" FROM v WHERE ustat_modules.id = v.id AND course_id = ?", append(args, outOfTheWay, course)...)
 		return err
 	})
 }
@@ -291,16 +292,17 @@ func (t coursesTx) PlaceLessons(ctx context.Context, course courses.CourseID, mo
 		return nil
 	}
 	return t.Tx.atomically(ctx, func() error {
-		if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_lessons SET position = position + ? WHERE course_id = ? AND id IN (?)", outOfTheWay, course, bun.List(ids)); err != nil {
+		n, err := t.Tx.rawExec(ctx, "UPDATE ustat_lessons SET position = position + ? WHERE course_id = ? AND id IN (?)", outOfTheWay, course, bun.List(ids))
+		if err != nil {
 			return err
 		}
-		places, args := places(ids)
-		n, err := t.Tx.rawExec(ctx, places+" UPDATE ustat_lessons SET module_id = ?, position = v.place,"+
-			" version = version + CASE WHEN position = v.place + ? AND module_id = ? THEN 0 ELSE 1 END"+
-			" FROM v WHERE ustat_lessons.id = v.id AND course_id = ?", append(args, module, outOfTheWay, module, course)...)
-		if err == nil && int(n) < len(ids) {
+		if int(n) < len(ids) {
 			return courses.ErrLessonNotFound
 		}
+		places, args := places(ids)
+		_, err = t.Tx.rawExec(ctx, places+" UPDATE ustat_lessons SET module_id = ?, position = v.place,"+
+			" version = version + CASE WHEN position = v.place + ? AND module_id = ? THEN 0 ELSE 1 END"+
+			" FROM v WHERE ustat_lessons.id = v.id AND course_id = ?", append(args, module, outOfTheWay, module, course)...)
 		return err
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"slices"
 
 	"github.com/uptrace/bun"
 
@@ -17,63 +18,61 @@ type categoryRow struct {
 	Slug          string             `bun:"slug"`
 	Name          string             `bun:"name"`
 	ParentID      courses.CategoryID `bun:"parent_id,nullzero"`
-	Parent        sql.NullString     `bun:"parent,scanonly"`
 	CourseCount   int                `bun:"course_count"`
-	Version       int64              `bun:"version,scanonly"`
 }
 
-const selectCategories = "SELECT k.id, k.slug, k.name, k.parent_id, p.slug AS parent, k.course_count, k.version FROM ustat_categories AS k LEFT JOIN ustat_categories AS p ON p.id = k.parent_id"
+const selectCategories = "SELECT k.id, k.slug, k.name, k.parent_id, p.slug, k.course_count, k.version FROM ustat_categories AS k LEFT JOIN ustat_categories AS p ON p.id = k.parent_id"
 
-func categories(rows []categoryRow) []courses.Category {
-	out := make([]courses.Category, len(rows))
-	for i, r := range rows {
-		out[i] = courses.Category{ID: r.ID, Slug: r.Slug, Name: r.Name, ParentID: r.ParentID, Parent: r.Parent.String, CourseCount: r.CourseCount, Version: r.Version}
-	}
-	return out
+func scanCategory(rows *sql.Rows, c *courses.Category) error {
+	var parentID sql.NullInt64
+	var parent sql.NullString
+	err := rows.Scan(&c.ID, &c.Slug, &c.Name, &parentID, &parent, &c.CourseCount, &c.Version)
+	c.ParentID, c.Parent = courses.CategoryID(parentID.Int64), parent.String
+	return err
 }
 
 func (r coursesReader) Categories(ctx context.Context, after string, limit int) ([]courses.Category, error) {
-	var rows []categoryRow
-	err := r.rawScan(ctx, &rows, selectCategories+" WHERE k.slug > ? ORDER BY k.slug LIMIT ?", after, limit)
-	return categories(rows), err
+	return readAll(ctx, r.session, selectCategories+" WHERE k.slug > ? ORDER BY k.slug LIMIT ?", []any{after, limit}, scanCategory)
 }
 
 func (r coursesReader) CategoriesBySlug(ctx context.Context, slugs []string) ([]courses.Category, error) {
 	if slugs = validOnly(slugs); len(slugs) == 0 {
 		return nil, nil
 	}
-	var rows []categoryRow
-	err := r.rawScan(ctx, &rows, selectCategories+" WHERE k.slug IN (?)", bun.List(slugs))
-	return categories(rows), err
+	where, args := in(r.db, "k.slug", slugs)
+	return readAll(ctx, r.session, selectCategories+" WHERE "+where, args, scanCategory)
 }
 
 func (r coursesReader) Subtree(ctx context.Context, slug string) ([]courses.CategoryID, error) {
 	if !core.ValidText(slug) {
 		return nil, courses.ErrCategoryNotFound
 	}
-	var ids []courses.CategoryID
 	// UNION, not UNION ALL: it ends even on a cycle.
-	err := r.rawScan(ctx, &ids, "WITH RECURSIVE below (id) AS (SELECT id FROM ustat_categories WHERE slug = ?"+
-		" UNION SELECT k.id FROM ustat_categories AS k JOIN below AS b ON k.parent_id = b.id) SELECT id FROM below", slug)
+	ids, err := readAll(ctx, r.session, "WITH RECURSIVE below (id) AS (SELECT id FROM ustat_categories WHERE slug = ?"+
+		" UNION SELECT k.id FROM ustat_categories AS k JOIN below AS b ON k.parent_id = b.id) SELECT id FROM below", []any{slug},
+		func(rows *sql.Rows, id *courses.CategoryID) error { return rows.Scan(id) })
 	if err == nil && len(ids) == 0 {
 		return nil, courses.ErrCategoryNotFound
 	}
 	return ids, err
 }
 
+const selectTags = "SELECT id, slug, name, version FROM ustat_tags"
+
+func scanTag(rows *sql.Rows, t *courses.Tag) error {
+	return rows.Scan(&t.ID, &t.Slug, &t.Name, &t.Version)
+}
+
 func (r coursesReader) Tags(ctx context.Context, after string, limit int) ([]courses.Tag, error) {
-	var tags []courses.Tag
-	err := r.rawScan(ctx, &tags, "SELECT id, slug, name, version FROM ustat_tags WHERE slug > ? ORDER BY slug LIMIT ?", after, limit)
-	return tags, err
+	return readAll(ctx, r.session, selectTags+" WHERE slug > ? ORDER BY slug LIMIT ?", []any{after, limit}, scanTag)
 }
 
 func (r coursesReader) TagsBySlug(ctx context.Context, slugs []string) ([]courses.Tag, error) {
 	if slugs = validOnly(slugs); len(slugs) == 0 {
 		return nil, nil
 	}
-	var tags []courses.Tag
-	err := r.rawScan(ctx, &tags, "SELECT id, slug, name, version FROM ustat_tags WHERE slug IN (?)", bun.List(slugs))
-	return tags, err
+	where, args := in(r.db, "slug", slugs)
+	return readAll(ctx, r.session, selectTags+" WHERE "+where, args, scanTag)
 }
 
 // InsertCategories implements courses.Tx.
@@ -97,13 +96,14 @@ func (t coursesTx) InsertCategories(ctx context.Context, list []courses.Category
 	return out, nil
 }
 
-// insertNamed adds rows with unique slugs and returns their ids.
-func insertNamed[R any, ID ~int64](ctx context.Context, tx *Tx, table string, rows []R) (map[string]ID, error) {
+// insertNamed adds rows with unique slugs, without some of their columns, and returns
+// their ids.
+func insertNamed[R any, ID ~int64](ctx context.Context, tx *Tx, table string, rows []R, without ...string) (map[string]ID, error) {
 	type added struct {
 		ID   ID
 		Slug string
 	}
-	got, ok, err := insert[R, added](ctx, tx, table, rows, "id, slug")
+	got, ok, err := insert[R, added](ctx, tx, table, rows, "id, slug", without...)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +249,15 @@ func (t coursesTx) EnsureTags(ctx context.Context, tags []courses.Tag) ([]course
 	if _, err := t.Tx.exec(ctx, q); err != nil {
 		return nil, err
 	}
-	return t.TagsBySlug(ctx, slugs)
+	ensured := make([]courses.Tag, 0, len(tags))
+	for block := range slices.Chunk(slugs, blockRows) { // a statement takes so many parameters
+		some, err := t.TagsBySlug(ctx, block)
+		if err != nil {
+			return nil, err
+		}
+		ensured = append(ensured, some...)
+	}
+	return ensured, nil
 }
 
 // InsertTag implements courses.TreeWriter.

@@ -33,7 +33,12 @@ type courseWriteRow struct {
 	PublishedAt   bun.NullTime     `bun:"published_at"`
 	TextPolicy    int              `bun:"text_policy"`
 	Rejection     string           `bun:"rejection"`
+	FTS           string           `bun:"fts,type:tsvector"`
+	FTSHead       string           `bun:"fts_head,type:tsvector"`
 }
+
+// textColumns are the columns of a TextColumns; elsewhere the courses have none.
+var textColumns = []string{"fts", "fts_head"}
 
 func newCourseWriteRow(c courses.Course, doc Document) courseWriteRow {
 	row := courseWriteRow{
@@ -75,11 +80,15 @@ func checkCourses(list []courses.Course) error {
 	})
 }
 
-func prepareCourses(list []courses.Course) ([]courseWriteRow, []Document) {
+func (t coursesTx) prepare(list []courses.Course) ([]courseWriteRow, []Document) {
 	rows, docs := make([]courseWriteRow, len(list)), make([]Document, len(list))
+	text, beside := t.Tx.db.dialect.Search.(TextColumns)
 	for i, c := range list {
 		docs[i] = newDocument(c)
 		rows[i] = newCourseWriteRow(c, docs[i])
+		if beside {
+			rows[i].FTS, rows[i].FTSHead = text.Columns(docs[i])
+		}
 	}
 	return rows, docs
 }
@@ -89,10 +98,14 @@ func (t coursesTx) InsertCourses(ctx context.Context, list []courses.Course) ([]
 	if err := checkCourses(list); err != nil || len(list) == 0 {
 		return nil, err
 	}
-	rows, docs := prepareCourses(list)
+	rows, docs := t.prepare(list)
+	var without []string
+	if _, beside := t.Tx.db.dialect.Search.(TextColumns); !beside {
+		without = textColumns
+	}
 	var out []courses.Course
 	write := func() error {
-		ids, err := insertNamed[courseWriteRow, courses.CourseID](ctx, t.Tx, "ustat_courses", rows)
+		ids, err := insertNamed[courseWriteRow, courses.CourseID](ctx, t.Tx, "ustat_courses", rows, without...)
 		if err != nil {
 			return err
 		}
@@ -175,6 +188,9 @@ func (t coursesTx) writeTagsAndText(ctx context.Context, list []courses.Course, 
 	if err := insertBlocks(ctx, t.Tx, tags); err != nil {
 		return err
 	}
+	if _, beside := t.Tx.db.dialect.Search.(TextColumns); beside {
+		return nil // they were written with the courses
+	}
 	return t.Tx.db.dialect.Search.Write(ctx, t.Tx, docs, old)
 }
 
@@ -191,7 +207,7 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 	for i, c := range list {
 		ids[i] = c.ID
 	}
-	rows, docs := prepareCourses(list)
+	rows, docs := t.prepare(list)
 	return t.Tx.atomically(ctx, func() error {
 		if err := t.checkSlugs(ctx, renamed); err != nil {
 			return err
@@ -199,6 +215,9 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 		set := []string{
 			"slug", "title", "description", "requirements", "text_policy", "language", "lang", "price_minor", "currency", "status", "rejection",
 			"teacher_id", "category_id", "title_words", "created_at", "updated_at", "published_at",
+		}
+		if _, beside := t.Tx.db.dialect.Search.(TextColumns); beside {
+			set = append(set, textColumns...)
 		}
 		err := updateRows(ctx, t.Tx, rows, courses.ErrCourseNotFound, set...)
 		if t.Tx.db.constraint(err) != "" { // a concurrent writer was faster

@@ -68,9 +68,8 @@ const (
 	Duplicate        // a unique key
 	BadRow           // a check, a foreign key, a value the engine refuses
 	Retry            // a concurrent transaction was in the way: run it again
-	Away             // the database does not answer
+	Away             // the database does not answer: what it was asked may have happened
 	RolledBack       // COMMIT was answered by a rollback
-	NotSent          // the statement never reached the database: nothing has happened
 )
 
 // DB is one database: a pool to read from, and a way to begin a transaction.
@@ -138,7 +137,7 @@ func setDefault(d *time.Duration, to time.Duration) {
 // Backend returns the stores of the database.
 func (d *DB) Backend() *storage.Backend {
 	return &storage.Backend{
-		Accounts: newAccounts(d), Courses: newCourses(d), Keys: keys{d}, Schema: schema{d}, Atomic: d.atomic, Ping: d.ping,
+		Accounts: newAccounts(d), Courses: newCourses(d), Keys: keys{d}, Schema: schema{d}, Atomic: d.atomic, Ping: d.ping, Verify: d.verify,
 	}
 }
 
@@ -209,7 +208,7 @@ func (d *DB) translate(ctx context.Context, err error) error {
 		return core.ErrInvalid.Withf("the database refused a value").Because(err)
 	case Retry:
 		return core.ErrRetry.Because(err)
-	case Away, NotSent:
+	case Away:
 		return core.ErrUnavailable.Because(err)
 	}
 	if d.closed.Load() {

@@ -37,11 +37,13 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
-// migrateAndDie migrates and kills the process after statement at.
+// migrateAndDie migrates and kills the process after statement at, counted through
+// all migrations.
 func migrateAndDie(at, dsn string) {
 	n, _ := strconv.Atoi(at)
-	ctx := sqlstore.WithAfterStatement(context.Background(), func(done int) {
-		if done == n {
+	done := 0
+	ctx := sqlstore.WithAfterStatement(context.Background(), func(int) {
+		if done++; done == n {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}

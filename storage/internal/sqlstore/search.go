@@ -34,8 +34,8 @@ func newDocument(c courses.Course) Document {
 
 // Search is the full-text index of an engine.
 type Search interface {
-	// Write replaces the entries of courses in the transaction. Old says whether
-	// any of them may have been indexed before.
+	// Write replaces the entries of stored courses in the transaction. Old says
+	// whether any of them may have been indexed before.
 	Write(ctx context.Context, w Writer, docs []Document, old bool) error
 	// Delete removes the entry of a course, unless it goes with the course's row.
 	Delete(ctx context.Context, w Writer, id courses.CourseID) error
@@ -43,6 +43,13 @@ type Search interface {
 	Match(terms []string) (condition string, args []any)
 	// Field returns an expression of courses.Position's field for terms.
 	Field(terms []string) (expression string, args []any)
+}
+
+// TextColumns is a Search whose index is of two columns of the courses. They are
+// written with the courses themselves; Write is for what is indexed anew.
+type TextColumns interface {
+	// Columns returns what the columns fts and fts_head hold.
+	Columns(doc Document) (fts, head string)
 }
 
 // Writer runs a statement of constant text in a transaction.

@@ -25,6 +25,8 @@ type Tx struct {
 	done   atomic.Bool
 	failed error // the first driver's error; it sticks
 	events []core.Event
+	// claimed holds the scopes and keys that this Tx has claimed.
+	claimed map[[2]string]bool
 }
 
 type outboxRow struct {
@@ -117,8 +119,12 @@ func (tx *Tx) Claim(ctx context.Context, k core.IdempotencyKey) ([]byte, bool, e
 	}
 	n, err := tx.rawExec(ctx, "INSERT INTO ustat_idempotency (scope, key, request, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
 		k.Scope, k.Key, k.Request[:], core.Time(k.At))
-	if err != nil || n == 1 {
+	if err != nil {
 		return nil, false, err
+	}
+	if n == 1 {
+		tx.claim(k)
+		return nil, false, nil
 	}
 	var row struct {
 		Request []byte
@@ -127,10 +133,28 @@ func (tx *Tx) Claim(ctx context.Context, k core.IdempotencyKey) ([]byte, bool, e
 	if err := tx.rawScan(ctx, &row, "SELECT request, answer FROM ustat_idempotency WHERE scope = ? AND key = ?", k.Scope, k.Key); err != nil {
 		return nil, false, err
 	}
-	if !bytes.Equal(row.Request, k.Request[:]) {
+	switch {
+	case !bytes.Equal(row.Request, k.Request[:]):
 		return nil, false, core.ErrKeyReused
+	case row.Answer != nil:
+		return row.Answer, true, nil
+	case !tx.claim(k):
+		return nil, false, core.ErrKeyInUse
 	}
-	return row.Answer, row.Answer != nil, nil
+	return nil, false, nil // one that was committed without an answer
+}
+
+// claim notes that the Tx has the key and reports whether it had not before.
+func (tx *Tx) claim(k core.IdempotencyKey) bool {
+	name := [2]string{k.Scope, k.Key}
+	if tx.claimed[name] {
+		return false
+	}
+	if tx.claimed == nil {
+		tx.claimed = map[[2]string]bool{}
+	}
+	tx.claimed[name] = true
+	return true
 }
 
 // SaveAnswer implements core.Tx.

@@ -10,6 +10,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // update runs fn in one transaction of the store with that name, again when the
@@ -39,6 +40,9 @@ func (d *DB) updateOnce(ctx context.Context, store string, fn func(ctx context.C
 		return err
 	}
 	defer release()
+	if err := fault.Hit("sqlstore.update.before_begin"); err != nil {
+		return err
+	}
 
 	// ctx cancels the wait for a connection and BEGIN. Once that has answered the
 	// transaction lives on detached, so that a cancelled caller cannot make
@@ -61,7 +65,13 @@ func (d *DB) updateOnce(ctx context.Context, store string, fn func(ctx context.C
 			_ = sqlTx.Rollback() // the connection is dropped when this fails
 		}
 	}()
+	if err := fault.Hit("sqlstore.update.after_begin"); err != nil {
+		return err
+	}
 	if err := tx.run(ctx, fn); err != nil {
+		return err
+	}
+	if err := fault.Hit("sqlstore.update.after_events"); err != nil {
 		return err
 	}
 	tx.done.Store(true)
@@ -98,9 +108,16 @@ func (d *DB) commit(ctx context.Context, tx *sql.Tx, cancel context.CancelFunc) 
 		_ = tx.Rollback()
 		return err
 	}
+	if err := fault.Hit("sqlstore.update.before_commit"); err != nil {
+		_ = tx.Rollback()
+		return err
+	}
 	timer := time.AfterFunc(d.opt.CommitTimeout, cancel)
 	defer timer.Stop()
 	err := tx.Commit()
+	if err == nil {
+		err = fault.Hit("sqlstore.update.after_commit")
+	}
 	if err == nil {
 		return nil
 	}
@@ -109,8 +126,6 @@ func (d *DB) commit(ctx context.Context, tx *sql.Tx, cancel context.CancelFunc) 
 		return core.ErrRetry.Because(err)
 	case RolledBack, BadRow, Duplicate:
 		return core.ErrConflict.Withf("the transaction was rolled back").Because(err)
-	case NotSent:
-		return core.ErrUnavailable.Because(err)
 	}
 	return core.ErrOutcomeUnknown.Because(err)
 }
@@ -126,6 +141,9 @@ func (tx *Tx) run(ctx context.Context, fn func(ctx context.Context, tx *Tx) erro
 	}
 	if tx.failed != nil {
 		return tx.failed
+	}
+	if err := fault.Hit("sqlstore.update.after_closure"); err != nil {
+		return err
 	}
 	return tx.flushEvents(inner)
 }
@@ -223,9 +241,10 @@ func (tx *Tx) atomically(ctx context.Context, fn func() error) error {
 	return err
 }
 
-// insert adds rows by one statement a block and reads what it returns into dest.
-// A row that meets a unique key makes it fail with nothing written and ok false.
-func insert[R, D any](ctx context.Context, tx *Tx, table string, rows []R, returning string) (dest []D, ok bool, err error) {
+// insert adds rows, without some of their columns, by one statement a block and reads
+// what it returns into dest. A row that meets a unique key makes it fail with nothing
+// written and ok false.
+func insert[R, D any](ctx context.Context, tx *Tx, table string, rows []R, returning string, without ...string) (dest []D, ok bool, err error) {
 	if len(rows) == 0 {
 		return nil, true, nil
 	}
@@ -239,6 +258,9 @@ func insert[R, D any](ctx context.Context, tx *Tx, table string, rows []R, retur
 			block := rows[start:min(start+blockRows, len(rows))]
 			var got []D
 			q := tx.db.bun.NewInsert().Conn(conn).Model(&block).ModelTableExpr(table).On("CONFLICT DO NOTHING").Returning(returning)
+			if len(without) > 0 {
+				q.ExcludeColumn(without...)
+			}
 			if err := tx.scan(ctx, q, &got); err != nil && !errors.Is(err, sql.ErrNoRows) {
 				return fmt.Errorf("insert into %s: %w", table, err)
 			}
