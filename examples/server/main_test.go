@@ -221,7 +221,9 @@ func TestAWorkerServesItsHealthAndDoesTheWork(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var out, errs bytes.Buffer
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, []string{"--db", db, "--addr", addr, "--worker"}, strings.NewReader(""), &out, &errs) }()
+	go func() {
+		ended <- run(ctx, []string{"--db", db, "--addr", addr, "--worker"}, strings.NewReader(""), &out, &errs)
+	}()
 	waitFor(t, "http://"+addr+"/readyz")
 	response, err := http.Get("http://" + addr + "/api/v1/courses/")
 	require.NoError(t, err)

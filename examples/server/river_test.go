@@ -35,7 +35,9 @@ func riversInterface(t *testing.T, db string) {
 	addr := freeAddr(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, []string{"--db", db, "--addr", addr, "--no-demo"}, strings.NewReader(""), io.Discard, io.Discard) }()
+	go func() {
+		ended <- run(ctx, []string{"--db", db, "--addr", addr, "--no-demo"}, strings.NewReader(""), io.Discard, io.Discard)
+	}()
 	defer func() {
 		stop()
 		require.Equal(t, statusOK, <-ended)
