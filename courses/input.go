@@ -1,6 +1,7 @@
 package courses
 
 import (
+	"cmp"
 	"errors"
 	"strconv"
 
@@ -130,7 +131,10 @@ type LessonEdit struct {
 }
 
 // checks gathers what is wrong with an input, so that it is reported together.
-type checks struct{ bad []core.Violation }
+type checks struct {
+	bad   []core.Violation
+	fault error // the first that names no field: not the input's
+}
 
 func (s *Service) check(input any) *checks {
 	c := new(checks)
@@ -140,9 +144,12 @@ func (s *Service) check(input any) *checks {
 	return c
 }
 
+// addAll adds the violations of an error; one without any is a fault.
 func (c *checks) addAll(err error) {
-	if e, ok := err.(*core.Error); ok {
+	if e, ok := errors.AsType[*core.Error](err); ok && len(e.Violations) > 0 {
 		c.bad = append(c.bad, e.Violations...)
+	} else {
+		c.fault = cmp.Or(c.fault, err)
 	}
 }
 
@@ -154,10 +161,10 @@ func (c *checks) unknown(field, got, what string) {
 	c.add(field, "unknown", "", got, "there is no such "+what)
 }
 
-// err returns nil, or a core.ErrInvalid with all that was found.
+// err returns nil, a fault, or a core.ErrInvalid with all that was found.
 func (c *checks) err() error {
-	if len(c.bad) == 0 {
-		return nil
+	if c.fault != nil || len(c.bad) == 0 {
+		return c.fault
 	}
 	return core.ErrInvalid.With(c.bad...)
 }
@@ -172,15 +179,8 @@ func (c *checks) rich(field string, text *string, format richtext.Format, most i
 		return nil
 	}
 	clean, err := richtext.HTML(*text, format)
-	if e, ok := errors.AsType[*core.Error](err); ok {
-		for _, v := range e.Violations {
-			if v.Field != "format" { // which the struct's tags report
-				v.Field = field
-				c.bad = append(c.bad, v)
-			}
-		}
-	}
 	if err != nil {
+		c.addText(field, err)
 		return nil
 	}
 	if len(clean) > most {
@@ -188,6 +188,21 @@ func (c *checks) rich(field string, text *string, format richtext.Format, most i
 		return nil
 	}
 	return &clean
+}
+
+// addText adds why a text is refused, as of its field.
+func (c *checks) addText(field string, err error) {
+	e, ok := errors.AsType[*core.Error](err)
+	if !ok || len(e.Violations) == 0 {
+		c.addAll(err)
+		return
+	}
+	for _, v := range e.Violations {
+		if v.Field != "format" { // which the struct's tags report
+			v.Field = field
+			c.bad = append(c.bad, v)
+		}
+	}
 }
 
 func (c *checks) tooLong(field string, most, got int, message string) {

@@ -136,7 +136,7 @@ func (s *Service) checkTeacher(ctx context.Context, c *Course, missing *checks) 
 // complete returns nil, or ErrIncomplete with all that a course lacks to be read by
 // others.
 func complete(c *Course, content ContentCount, more ...core.Violation) error {
-	missing := checks{append([]core.Violation(nil), more...)}
+	missing := checks{bad: append([]core.Violation(nil), more...)}
 	need := func(there bool, field, message string) {
 		if !there {
 			missing.add(field, "required", "", "", message)
