@@ -47,6 +47,11 @@ type UserReader interface {
 	// Users returns up to q.Limit users behind q.After by the bytes of their folded
 	// usernames, by one statement.
 	Users(ctx context.Context, q UserQuery) ([]User, error)
+	// WithCourses returns, in order, the ids of those of the users who teach a
+	// course, of whatever status, that is kept beside these accounts, by one
+	// statement. Of a store that keeps no courses that is nobody. No ids give no
+	// statement.
+	WithCourses(ctx context.Context, ids []core.UserID) ([]core.UserID, error)
 }
 
 // ProfileReader reads profiles, each with its links and specializations.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/storage"
 )
 
@@ -30,6 +31,26 @@ func userNow(t testing.TB, b *storage.Backend, username string) accounts.User {
 
 // userLists are the cases of Users.
 func (s suite) userLists() {
+	s.run("WithCourses returns, in order, the ids of those who teach a course of whatever status, by one statement", func(t *testing.T, b *storage.Backend) {
+		sh := newShelf(t, b)
+		for i, slug := range []string{"one", "two", "three"} {
+			c := course(slug, sh.teachers[2-i%2*2]) // the third, the first, the third
+			c.Status = []courses.Status{courses.Draft, courses.Archived, courses.Published}[i]
+			insertCourses(t, b, c)
+		}
+		var want []core.UserID
+		if !s.limits.CoursesApart {
+			want = []core.UserID{sh.teachers[0], sh.teachers[2]}
+		}
+		for _, ids := range [][]core.UserID{{sh.teachers[2], sh.teachers[1], sh.teachers[0], sh.teachers[2], 404}, {sh.teachers[1]}, nil} {
+			ctx, queries := storage.CountQueries(timeout(t))
+			got, err := b.Accounts.WithCourses(ctx, ids)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			require.LessOrEqual(t, queries.Count(), min(1, len(ids)))
+			want = nil // of the others
+		}
+	})
 	s.run("Users returns up to q.Limit users behind q.After by folded username, by one statement", func(t *testing.T, b *storage.Backend) {
 		random := random(t)
 		n := size(500, 120)

@@ -127,6 +127,15 @@ func (r accountsReader) Users(ctx context.Context, q accounts.UserQuery) ([]acco
 	return r.users(ctx, selectUsers+where+" ORDER BY username_folded LIMIT ?", append(args, q.Limit)...)
 }
 
+func (r accountsReader) WithCourses(ctx context.Context, ids []core.UserID) ([]core.UserID, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	where, args := in(r.db, "id", ids)
+	return readAll(ctx, r.session, "SELECT id FROM ustat_users WHERE "+where+
+		" AND EXISTS (SELECT 1 FROM ustat_courses AS c WHERE c.teacher_id = ustat_users.id) ORDER BY id", args, scanUserID)
+}
+
 // foldAll folds names for an IN list, which is never empty: an impossible name
 // stands in for none.
 func foldAll(names []string) []string {
