@@ -123,6 +123,10 @@ type UserTx interface {
 	// ErrUsernameTaken or ErrEmailTaken, and with core.ErrVersion where u.Version is
 	// not the stored one.
 	UpdateUser(ctx context.Context, u User) error
+	// RecordLogin writes when a user has signed in, and a hash of the same password
+	// unless it is empty. It leaves Version and UpdatedAt: nobody has edited the
+	// user. It fails with ErrUserNotFound.
+	RecordLogin(ctx context.Context, user core.UserID, at time.Time, hash string) error
 }
 
 // ProfileTx writes profiles and specializations.

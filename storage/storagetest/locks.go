@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -155,6 +156,22 @@ func (s suite) userLocks() {
 		}))
 		require.Equal(t, want, userNow(t, b, "anna"))
 		stored(t, b, accountsDomain, "kept", true)
+	})
+	s.run("RecordLogin writes the last login and a hash that is given, and leaves Version and UpdatedAt", func(t *testing.T, b *storage.Backend) {
+		both := insertUsers(t, b, person("anna"), person("boris"))
+		want := both[0]
+		for i, hash := range []string{"$argon2id$x", "", "$argon2id$y"} {
+			want.LastLogin = day.AddDate(i, 0, 0)
+			if hash != "" {
+				want.PasswordHash = hash
+			}
+			require.NoError(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error {
+				return errors.Join(tx.RecordLogin(ctx, want.ID, zoned(want.LastLogin), hash), expect(tx.RecordLogin(ctx, 404, day, ""), accounts.ErrUserNotFound))
+			}))
+			require.Equal(t, want, userNow(t, b, "anna"))
+		}
+		require.Equal(t, both[1], userNow(t, b, "boris"), "another user")
+		require.ErrorIs(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error { return tx.RecordLogin(ctx, want.ID, day, "a\x00b") }), core.ErrInvalid)
 	})
 	s.run("LockAdmins returns the ids of all active admins, in order", func(t *testing.T, b *storage.Backend) {
 		list := insertUsers(t, b, person("teacher"), person("second"), person("disabled"), person("first"))

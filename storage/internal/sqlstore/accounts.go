@@ -302,6 +302,18 @@ func (t accountsTx) UpdateUser(ctx context.Context, u accounts.User) error {
 	return err
 }
 
+func (t accountsTx) RecordLogin(ctx context.Context, user core.UserID, at time.Time, hash string) error {
+	if err := checkText(1, func(int) []string { return []string{hash} }); err != nil {
+		return err
+	}
+	n, err := t.Tx.rawExec(ctx, "UPDATE ustat_users SET last_login = ?, password_hash = CASE WHEN ? = '' THEN password_hash ELSE ? END WHERE id = ?",
+		core.Time(at), hash, hash, user)
+	if err == nil && n == 0 {
+		err = accounts.ErrUserNotFound
+	}
+	return err
+}
+
 // checkUpdate says what is in the way of an update before anything is written.
 func (t accountsTx) checkUpdate(ctx context.Context, u accounts.User) error {
 	stored, err := t.users(ctx, selectUsers+"username_folded = ? UNION "+selectUsers+"email_folded = ? UNION "+selectUsers+"id = ?",
