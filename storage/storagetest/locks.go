@@ -216,18 +216,25 @@ func (s suite) userLocks() {
 			require.NoError(t, updateUser(t, b, last))
 		}
 	})
-	s.run("the slug of a new profile is the folded username, with something behind it where another has that", func(t *testing.T, b *storage.Backend) {
+	s.run("the slug of a new profile is the DefaultSlug of the username, with something behind it where another has that", func(t *testing.T, b *storage.Backend) {
 		anna := insertUsers(t, b, person("anna"))[0]
 		p, err := b.Accounts.ProfileOf(timeout(t), anna.ID)
 		require.NoError(t, err)
 		p.Slug = "boris"
 		require.NoError(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateProfile(ctx, p) }))
-		list := insertUsers(t, b, person("boris"), person("clara"))
-		for i, want := range []string{"boris-", "clara"} {
+		list := insertUsers(t, b, person("boris"), person("clara"), person("d_e"), person("d.e"), person("admin_"))
+		slugs := map[string]bool{}
+		for i, want := range []string{"boris-", "clara", "d-e", "d-e-", "admin-1"} {
 			p, err := b.Accounts.ProfileOf(timeout(t), list[i].ID)
 			require.NoError(t, err)
 			require.True(t, strings.HasPrefix(p.Slug, want), p.Slug)
+			require.True(t, core.IsSlug(p.Slug), p.Slug)
+			require.Equal(t, list[i].ProfileSlug, p.Slug)
+			require.Equal(t, list[i], userNow(t, b, list[i].Username))
+			slugs[p.Slug] = true
 		}
+		require.Len(t, slugs, len(list))
+		require.Equal(t, []string{"clara", "d-e", "admin-1"}, []string{list[1].ProfileSlug, list[2].ProfileSlug, list[4].ProfileSlug})
 		p, err = b.Accounts.ProfileBySlug(timeout(t), "boris")
 		require.NoError(t, err)
 		require.Equal(t, anna.ID, p.UserID)
