@@ -142,11 +142,11 @@ func (s *Service) Login(ctx context.Context, in Credentials, from Client) (Token
 		if current.AuthVersion != u.AuthVersion || !current.Active { // changed since it was verified
 			return ErrBadCredentials
 		}
-		if upgraded != "" && current.PasswordHash == u.PasswordHash {
-			current.PasswordHash = upgraded
+		hash := ""
+		if current.PasswordHash == u.PasswordHash {
+			hash = upgraded
 		}
-		current.LastLogin = now
-		if err := tx.UpdateUser(ctx, current); err != nil {
+		if err := tx.RecordLogin(ctx, current.ID, now, hash); err != nil {
 			return err
 		}
 		if err := fault.Hit("accounts.login.after_update"); err != nil {

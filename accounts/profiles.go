@@ -27,8 +27,8 @@ type ProfileEdit struct {
 	IfVersion int64 `json:"-"`
 }
 
-// Profile returns the public page of an active user by its slug, or fails with
-// ErrUserNotFound. Everyone may ask. Three statements.
+// Profile returns the public page of an active user by its slug or one that it had,
+// with the present one in it, or fails with ErrUserNotFound. Everyone may ask. Three statements.
 func (s *Service) Profile(ctx context.Context, slug string) (PublicProfile, error) {
 	ctx = core.WithOperation(ctx, "accounts.Profile")
 	p, err := s.store.ProfileBySlug(ctx, slug)
@@ -118,9 +118,10 @@ func (s *Service) withUsers(ctx context.Context, profiles Page[Profile]) (Page[P
 	return out, nil
 }
 
-// UpdateProfile changes a profile by its slug; its user and admins may. It returns
-// the profile as stored, and fails with core.ErrForbidden, core.ErrInvalid,
-// core.ErrVersion, ErrUserNotFound, ErrSlugTaken or ErrSpecializationNotFound.
+// UpdateProfile changes a profile by its slug or one that it had; its user and admins
+// may. A slug that it leaves stays its own, up to MaxOldSlugs. It returns the profile
+// as stored, and fails with core.ErrForbidden, core.ErrInvalid, core.ErrVersion,
+// ErrUserNotFound, ErrSlugTaken or ErrTooManySlugs.
 func (s *Service) UpdateProfile(ctx context.Context, by core.Actor, slug string, in ProfileEdit) (PublicProfile, error) {
 	ctx = core.WithOperation(ctx, "accounts.UpdateProfile")
 	if by.IsAnonymous() {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/storage"
 )
 
@@ -150,6 +151,38 @@ func TestWhoHasCoursesStaysATeacher(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.AssignRole(t.Context(), accounts.System, "boris", core.Student)
 	require.NoError(t, err)
+}
+
+// interrupted is a Store that has something done just before its next Update.
+type interrupted struct {
+	accounts.Store
+	do func()
+}
+
+func (m *interrupted) Update(ctx context.Context, fn func(ctx context.Context, tx accounts.Tx) error) error {
+	if do := m.do; do != nil {
+		m.do = nil
+		do()
+	}
+	return m.Store.Update(ctx, fn)
+}
+
+func TestACourseThatIsMadeDuringADemotionKeepsItsTeacher(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		anna := w.add(t, "anna", core.Teacher)
+		store := &interrupted{w.backend.Accounts, func() {
+			_, err := w.platform.Courses.Create(t.Context(), anna, courses.NewCourse{Title: "Go"})
+			require.NoError(t, err)
+		}}
+		s := accounts.NewService(accounts.Config{
+			Store: store, Validate: core.NewValidator(), Clock: w.clock, Cursors: new(core.Cursors), Limiter: core.NewMemoryLimiter(w.clock),
+			Hasher: w.hasher, Keys: new(accounts.Keyring), Teaching: w.platform.Courses, Issuer: "x", Audience: "x",
+		})
+		_, err := s.AssignRole(t.Context(), accounts.System, "anna", core.Student)
+		require.ErrorIs(t, err, accounts.ErrHasCourses)
+		require.Equal(t, core.Teacher, w.user(t, "anna").Role)
+	})
 }
 
 func TestLinksOfProducersAndTeachers(t *testing.T) {

@@ -150,8 +150,12 @@ func TestProfiles(t *testing.T) {
 		stored, err := w.Profile(ctx, "anna-k")
 		require.NoError(t, err)
 		require.Equal(t, got, stored)
-		_, err = w.Profile(ctx, "anna")
-		require.ErrorIs(t, err, accounts.ErrUserNotFound)
+		stored, err = w.Profile(ctx, "anna")
+		require.NoError(t, err, "the slug that it had")
+		require.Equal(t, got, stored)
+		require.Equal(t, "anna-k", w.user(t, "anna").ProfileSlug)
+		_, err = w.UpdateProfile(ctx, boris, "boris", accounts.ProfileEdit{Slug: ptr("anna")})
+		require.ErrorIs(t, err, accounts.ErrSlugTaken)
 		again, err := w.UpdateProfile(ctx, anna, "anna-k", accounts.ProfileEdit{Links: &links})
 		require.NoError(t, err)
 		require.Equal(t, got, again, "nothing changes")
@@ -223,5 +227,21 @@ func TestProfiles(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "algebra", page.Items[0].Slug)
 		require.NotEmpty(t, page.Next)
+	})
+}
+
+func TestEverySlugOfANewProfileCanBeWrittenBack(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		for i, name := range []string{"ann_b.c1", "ann-b.c1", "me_", "root.", "0--", strings.Repeat("a.", 32)} {
+			u, err := w.CreateUser(t.Context(), accounts.System, accounts.NewUser{Username: name, Email: fmt.Sprintf("u%d@example.org", i), Role: core.Teacher})
+			require.NoError(t, err)
+			by, slug := core.Actor{UserID: u.ID, Role: u.Role}, u.ProfileSlug
+			p, err := w.Profile(t.Context(), slug)
+			require.NoError(t, err)
+			got, err := w.UpdateProfile(t.Context(), by, slug, accounts.ProfileEdit{Slug: &slug, Links: &p.Links})
+			require.NoError(t, err, "%q of %q", slug, name)
+			require.Equal(t, p, got)
+		}
 	})
 }
