@@ -169,7 +169,8 @@ type CourseWriter interface {
 	LockTeacher(ctx context.Context, id core.UserID) (role core.Role, active bool, err error)
 	// InsertCourses adds courses with the tags, category and teacher that their
 	// ids name, and returns them with ids, in order. A slug that another course has
-	// or had is ErrSlugTaken.
+	// or had is ErrSlugTaken. Whether there is such a teacher is the caller's to know:
+	// accounts may live in another store.
 	InsertCourses(ctx context.Context, courses []Course) ([]Course, error)
 	// UpdateCourses writes every field of the courses with these ids, tags too, but
 	// not Stats; a zero CreatedAt keeps what is stored. A missing one is
