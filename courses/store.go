@@ -163,9 +163,9 @@ type CourseWriter interface {
 	CourseForUpdate(ctx context.Context, slug string) (Course, error)
 	// LockTeacher returns the role of a user and whether they are active, and keeps
 	// both as they are until the end of the transaction, so that nobody who is given a
-	// course loses the right to teach meanwhile. Whoever is not there has no role. A
-	// store that does not hold the users answers core.Teacher and true: accounts were
-	// asked just before.
+	// course loses the right to teach meanwhile. For a user whom this database does not
+	// hold, since the accounts are elsewhere, it answers core.Teacher and true: accounts
+	// were asked just before.
 	LockTeacher(ctx context.Context, id core.UserID) (role core.Role, active bool, err error)
 	// InsertCourses adds courses with the tags, category and teacher that their
 	// ids name, and returns them with ids, in order. A slug that another course has

@@ -381,8 +381,11 @@ func (t coursesTx) LockTeacher(ctx context.Context, id core.UserID) (core.Role, 
 		Active bool
 	}
 	err := t.Tx.rawScan(ctx, &found, "SELECT role, active FROM ustat_users WHERE id = ?"+t.Tx.db.dialect.ForShare, id)
-	if err != nil || len(found) == 0 {
+	if err != nil {
 		return core.Anonymous, false, err
+	}
+	if len(found) == 0 { // users are never removed: another store holds this one
+		return core.Teacher, true, nil
 	}
 	return found[0].Role, found[0].Active, nil
 }

@@ -52,7 +52,7 @@ func (e engine) migrateBefore(t *testing.T, dsn, number string) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// An old database with a course, as versions before 0007 wrote it.
+// An old database with a course, as versions before 0006 wrote it.
 var oldRows = []string{
 	"INSERT INTO ustat_users (id, username, username_folded, email, email_folded, role, full_name, bio, password_hash, active, created_at, updated_at)" +
 		" VALUES (7, 'ann', 'ann', 'a@example.org', 'a@example.org', 'teacher', '', '', '', TRUE, '2026-01-02 03:04:05.000000+00:00', '2026-01-02 03:04:05.000000+00:00')",
@@ -68,7 +68,7 @@ func TestACourseKeepsItsTeacherWhenTheSchemaGrows(t *testing.T) {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
 			dsn := e.fresh(t)
-			e.migrateBefore(t, dsn, "0007")
+			e.migrateBefore(t, dsn, "0006")
 			for _, statement := range oldRows {
 				_, err := e.raw(t, dsn).ExecContext(t.Context(), statement)
 				require.NoError(t, err)
