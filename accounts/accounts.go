@@ -105,14 +105,19 @@ type RefreshToken struct {
 	UsedAt    time.Time // zero until its successor is made
 }
 
-// The errors of this package.
+// taken names the field of a name that another has.
+func taken(field string) []core.Violation {
+	return []core.Violation{{Field: field, Code: "taken", Message: "another has this"}}
+}
+
+// The errors of this package. Those about a field of the input name it.
 var (
 	ErrUserNotFound  = &core.Error{Kind: core.KindNotFound, Code: "accounts.user_not_found", Message: "there is no such user"}
-	ErrUsernameTaken = &core.Error{Kind: core.KindConflict, Code: "accounts.username_taken", Message: "the username is taken"}
-	ErrEmailTaken    = &core.Error{Kind: core.KindConflict, Code: "accounts.email_taken", Message: "the e-mail address is taken"}
+	ErrUsernameTaken = &core.Error{Kind: core.KindConflict, Code: "accounts.username_taken", Message: "the username is taken", Violations: taken("username")}
+	ErrEmailTaken    = &core.Error{Kind: core.KindConflict, Code: "accounts.email_taken", Message: "the e-mail address is taken", Violations: taken("email")}
 	// ErrSlugTaken is returned for the slug of a profile, which another has or had, or
 	// of a specialization.
-	ErrSlugTaken = &core.Error{Kind: core.KindConflict, Code: "accounts.slug_taken", Message: "the slug is taken"}
+	ErrSlugTaken = &core.Error{Kind: core.KindConflict, Code: "accounts.slug_taken", Message: "the slug is taken", Violations: taken("slug")}
 	// ErrTooManySlugs refuses more than MaxOldSlugs; a profile may take back one of
 	// them.
 	ErrTooManySlugs           = &core.Error{Kind: core.KindFailedPrecondition, Code: "accounts.too_many_slugs", Message: "the profile has had 20 slugs before: it may only take back one of them"}
@@ -125,7 +130,10 @@ var (
 	// ErrBadToken is the one answer to an access or refresh token that is no good.
 	ErrBadToken = &core.Error{Kind: core.KindUnauthenticated, Code: "accounts.bad_token", Message: "the token is not valid, or no longer: sign in again"}
 	// ErrWrongPassword refuses to change a password without the old one.
-	ErrWrongPassword = &core.Error{Kind: core.KindInvalid, Code: "accounts.wrong_password", Message: "the old password is wrong"}
+	ErrWrongPassword = &core.Error{
+		Kind: core.KindInvalid, Code: "accounts.wrong_password", Message: "the old password is wrong",
+		Violations: []core.Violation{{Field: "old_password", Code: "wrong", Message: "this is not the password"}},
+	}
 	// ErrTooManyAttempts comes with RetryAfter.
 	ErrTooManyAttempts = &core.Error{Kind: core.KindRateLimited, Code: "accounts.too_many_attempts", Message: "too many attempts: wait a while"}
 	// ErrPasswordsBusy is returned by a Hasher that has had no slot for a second. It

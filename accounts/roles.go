@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/internal/fault"
@@ -203,7 +204,7 @@ func pick(users []User, username string) (User, bool) {
 	return users[i], true
 }
 
-// TeachersOf returns the teachers of a producer, in any order; an admin and the
+// TeachersOf returns the teachers of a producer by username; an admin and the
 // producer may ask. It fails with core.ErrForbidden, and for an admin with
 // ErrUserNotFound. Three statements.
 func (s *Service) TeachersOf(ctx context.Context, by core.Actor, producer string) ([]User, error) {
@@ -222,7 +223,9 @@ func (s *Service) TeachersOf(ctx context.Context, by core.Actor, producer string
 	if err != nil {
 		return nil, err
 	}
-	return s.store.UsersByID(ctx, ids)
+	teachers, err := s.store.UsersByID(ctx, ids)
+	slices.SortFunc(teachers, func(a, b User) int { return strings.Compare(a.Username, b.Username) })
+	return teachers, err
 }
 
 // TeacherIDs returns the ids of the teachers of a producer, for the rules of other
