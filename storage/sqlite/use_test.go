@@ -92,9 +92,11 @@ func TestAFreedUsernameCanBeTaken(t *testing.T) {
 		_, err = tx.InsertUsers(ctx, []accounts.User{user})
 		return err
 	}))
-	profile, err := backend.Accounts.ProfileBySlug(ctx, "hanna")
+	hanna, err := backend.Accounts.UserByUsername(ctx, "hanna")
 	require.NoError(t, err)
-	require.NotZero(t, profile.UserID)
+	profile, err := backend.Accounts.ProfileBySlug(ctx, "anna")
+	require.NoError(t, err)
+	require.Equal(t, hanna.ID, profile.UserID, "a slug stays with its profile")
 }
 
 func TestNoTransactionCannotBeJoined(t *testing.T) {

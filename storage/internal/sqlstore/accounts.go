@@ -271,11 +271,7 @@ func (t accountsTx) UpdateUser(ctx context.Context, u accounts.User) error {
 	if err := t.checkUpdate(ctx, u); err != nil {
 		return err
 	}
-	if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_profiles SET listed = ?, slug = CASE WHEN slug = (SELECT username_folded FROM ustat_users WHERE id = ?) THEN ? ELSE slug END WHERE user_id = ?",
-		u.Listed(), u.ID, core.Fold(u.Username), u.ID); err != nil {
-		if t.Tx.db.constraint(err) != "" {
-			return accounts.ErrUsernameTaken
-		}
+	if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_profiles SET listed = ? WHERE user_id = ?", u.Listed(), u.ID); err != nil {
 		return err
 	}
 	row := newUserRow(u)
