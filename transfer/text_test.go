@@ -87,3 +87,20 @@ func TestReservedAndOldSlugsAreRefused(t *testing.T) {
 	_, err = backend.Courses.CourseBySlug(t.Context(), "go")
 	require.ErrorIs(t, err, core.ErrNotFound)
 }
+
+func TestAStoredCourseKeepsASlugThatHasBecomeReserved(t *testing.T) {
+	t.Parallel()
+	backend := open(t)
+	importAll(t, backend, good())
+	ann, err := backend.Accounts.UserByUsername(t.Context(), "ann")
+	require.NoError(t, err)
+	require.NoError(t, backend.Courses.Update(t.Context(), func(ctx context.Context, tx courses.Tx) error {
+		_, err := tx.InsertCourses(ctx, []courses.Course{{
+			Slug: "search", Title: "Old", Status: courses.Draft, Price: core.Money{Currency: "USD"}, Teacher: courses.Teacher{ID: ann.ID},
+		}})
+		return err
+	}))
+	report, refused, _ := importAll(t, backend, map[string]string{"courses.csv": coursesHeader + "search,New,,en,web,ann,1,USD,draft,,\n"})
+	require.Empty(t, refused)
+	require.Equal(t, transfer.Counts{Updated: 1}, report.Total())
+}

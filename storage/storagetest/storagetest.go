@@ -54,7 +54,8 @@ func Run(t *testing.T, open Open, limits Limits) {
 	t.Run("keys", func(t *testing.T) { RunKeys(t, open, limits) })
 }
 
-// RunAccounts runs the cases of accounts.Store.
+// RunAccounts runs the cases of accounts.Store. The backend must be whole: the cases
+// of the outbox also look that the events of courses do not come out of accounts.
 func RunAccounts(t *testing.T, open Open, limits Limits) {
 	s := suite{t, open, limits}
 	s.updates(accountsDomain, coursesDomain)
@@ -70,7 +71,7 @@ func RunAccounts(t *testing.T, open Open, limits Limits) {
 	s.sessionsForgotten()
 }
 
-// RunCourses runs the cases of courses.Store.
+// RunCourses runs the cases of courses.Store, in a whole backend as RunAccounts.
 func RunCourses(t *testing.T, open Open, limits Limits) {
 	s := suite{t, open, limits}
 	s.updates(coursesDomain, accountsDomain)

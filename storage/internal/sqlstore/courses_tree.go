@@ -436,7 +436,11 @@ func (t coursesTx) reindex(ctx context.Context, ids []courses.CourseID) error {
 	}
 	docs := make([]Document, len(list))
 	for i, c := range list {
-		docs[i] = newDocument(c)
+		tags := make([]string, len(c.Tags))
+		for k, tag := range c.Tags {
+			tags[k] = tag.Name
+		}
+		docs[i] = newDocument(c, tags)
 	}
 	return t.Tx.db.dialect.Search.Write(ctx, t.Tx, docs, true)
 }

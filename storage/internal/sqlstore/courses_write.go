@@ -81,17 +81,53 @@ func checkCourses(list []courses.Course) error {
 	})
 }
 
-func (t coursesTx) prepare(list []courses.Course) ([]courseWriteRow, []Document) {
+// prepare returns what is stored of courses and indexed of them.
+func (t coursesTx) prepare(ctx context.Context, list []courses.Course) ([]courseWriteRow, []Document, error) {
+	names, err := t.tagNames(ctx, list)
+	if err != nil {
+		return nil, nil, err
+	}
 	rows, docs := make([]courseWriteRow, len(list)), make([]Document, len(list))
 	text, beside := t.Tx.db.dialect.Search.(TextColumns)
 	for i, c := range list {
-		docs[i] = newDocument(c)
+		tags := make([]string, len(c.Tags))
+		for k, tag := range c.Tags {
+			tags[k] = names[tag.ID]
+		}
+		docs[i] = newDocument(c, tags)
 		rows[i] = newCourseWriteRow(c, docs[i])
 		if beside {
 			rows[i].FTS, rows[i].FTSHead = text.Columns(docs[i])
 		}
 	}
-	return rows, docs
+	return rows, docs, nil
+}
+
+// tagNames returns the names that the tags of courses have now, by one statement a
+// block. Tags keep them until the transaction ends: whoever renames one meanwhile
+// waits, and then finds the courses and indexes them anew.
+func (t coursesTx) tagNames(ctx context.Context, list []courses.Course) (map[courses.TagID]string, error) {
+	var ids []courses.TagID
+	for _, c := range list {
+		for _, tag := range c.Tags {
+			ids = append(ids, tag.ID)
+		}
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	names := make(map[courses.TagID]string, len(ids))
+	for block := range slices.Chunk(ids, blockRows) {
+		where, args := in(t.Tx.db, "id", block)
+		found, err := readAll(ctx, t.Tx.session, "SELECT id, name FROM ustat_tags WHERE "+where+" ORDER BY id"+t.Tx.db.dialect.ForShare, args,
+			func(rows *sql.Rows, tag *courses.Tag) error { return rows.Scan(&tag.ID, &tag.Name) })
+		if err != nil {
+			return nil, err
+		}
+		for _, tag := range found {
+			names[tag.ID] = tag.Name
+		}
+	}
+	return names, nil
 }
 
 // InsertCourses implements courses.Tx.
@@ -99,7 +135,10 @@ func (t coursesTx) InsertCourses(ctx context.Context, list []courses.Course) ([]
 	if err := checkCourses(list); err != nil || len(list) == 0 {
 		return nil, err
 	}
-	rows, docs := t.prepare(list)
+	rows, docs, err := t.prepare(ctx, list)
+	if err != nil {
+		return nil, err
+	}
 	var without []string
 	if _, beside := t.Tx.db.dialect.Search.(TextColumns); !beside {
 		without = textColumns
@@ -208,7 +247,10 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 	for i, c := range list {
 		ids[i] = c.ID
 	}
-	rows, docs := t.prepare(list)
+	rows, docs, err := t.prepare(ctx, list)
+	if err != nil {
+		return err
+	}
 	return t.Tx.atomically(ctx, func() error {
 		if err := t.checkSlugs(ctx, renamed); err != nil {
 			return err
