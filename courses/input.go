@@ -35,7 +35,7 @@ type NewCourse struct {
 // CourseEdit is what Edit takes: what is nil stays.
 type CourseEdit struct {
 	Title        *string         `json:"title,omitempty" validate:"omitnil,min=1,max=200,line"`
-	Slug         *string         `json:"slug,omitempty" validate:"omitnil,slug"` // the old one leads to the new one from then on
+	Slug         *string         `json:"slug,omitempty" validate:"omitnil,slug"` // once it was published the old one leads to the new one
 	Description  *string         `json:"description,omitempty" validate:"omitnil,text"`
 	Requirements *string         `json:"requirements,omitempty" validate:"omitnil,text"`
 	Format       richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"` // of this edit's texts
@@ -96,7 +96,8 @@ type NewModule struct {
 	Format      richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"`
 	// Position is its place among the modules, from 1 to one more than there are;
 	// those from there on move up. Zero is the end.
-	Position int `json:"position,omitempty" validate:"min=0"`
+	Position int    `json:"position,omitempty" validate:"min=0"`
+	Key      string `json:"-"` // idempotency: the same Key and input give the same module
 }
 
 // ModuleEdit is what EditModule takes: what is nil stays.
@@ -116,7 +117,8 @@ type NewLesson struct {
 	DurationSeconds int64           `json:"duration_seconds,omitempty" validate:"min=0,max=604800"`
 	FreePreview     bool            `json:"free_preview,omitempty"`
 	// Position is its place among the lessons of the module, as NewModule has it.
-	Position int `json:"position,omitempty" validate:"min=0"`
+	Position int    `json:"position,omitempty" validate:"min=0"`
+	Key      string `json:"-"` // idempotency: the same Key, module and input give the same lesson
 }
 
 // LessonEdit is what EditLesson takes: what is nil stays.
