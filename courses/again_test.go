@@ -141,6 +141,32 @@ func TestWhatMovesCoursesIsToldOf(t *testing.T) {
 	})
 }
 
+func TestLanguagesAreFoundInAnyForm(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		in := whole("Go")
+		in.Language = "en_US"
+		_, err := w.Create(t.Context(), w.ann, in)
+		require.Equal(t, []string{"language"}, fields(t, err))
+		in.Language = "EN-us"
+		c := w.filled(t, in)
+		require.Equal(t, "en-US", c.Language)
+		_, err = w.Edit(t.Context(), w.ann, c.Slug, courses.CourseEdit{Language: ptr("en-us")})
+		require.NoError(t, err)
+		for language, want := range map[string]int{"en": 1, "EN": 1, "en-US": 1, "en-GB": 0, "ru": 0} {
+			n, err := w.Count(t.Context(), w.ann, courses.Filter{Status: courses.Draft, Language: language})
+			require.NoError(t, err)
+			require.Equal(t, want, n, language)
+		}
+		got, err := w.Edit(t.Context(), w.ann, c.Slug, courses.CourseEdit{Language: ptr("iw")})
+		require.NoError(t, err)
+		require.Equal(t, "he", got.Language)
+		n, err := w.Count(t.Context(), w.ann, courses.Filter{Status: courses.Draft, Language: "iw"})
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+	})
+}
+
 // A course does not come to somebody who loses the right to teach at the same time.
 func TestATeacherWhoIsDemotedMeanwhileGetsNoCourse(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {

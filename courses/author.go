@@ -218,6 +218,7 @@ type courseChange struct {
 func (s *Service) resolve(ctx context.Context, in CourseEdit, bad *checks) (courseChange, error) {
 	in.Title = linePtr(in.Title)
 	bad.free(in.Slug)
+	in.Language = languagePtr(in.Language)
 	in.Description = bad.rich("description", in.Description, in.Format, MaxDescription)
 	in.Requirements = bad.rich("requirements", in.Requirements, in.Format, MaxDescription)
 	change := courseChange{CourseEdit: in}
