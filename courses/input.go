@@ -240,6 +240,18 @@ func linePtr(text *string) *string {
 	return &made
 }
 
+// languagePtr returns a language in the form in which it is kept. What is none stays
+// as it is: the struct's tags report it.
+func languagePtr(tag *string) *string {
+	if tag == nil {
+		return nil
+	}
+	if canonical, ok := core.LanguageTag(*tag); ok {
+		return &canonical
+	}
+	return tag
+}
+
 // edit returns the replacement as an edit of all fields.
 func (r CourseReplacement) edit() CourseEdit {
 	e := CourseEdit{

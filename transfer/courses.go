@@ -83,7 +83,7 @@ func (t *catalogue) parse(c *cells) course {
 		slug:            c.slug(courseSlug),
 		title:           c.title(courseTitle, maxTitle),
 		description:     c.rich(courseDescription, maxDescription, maxDescription),
-		language:        c.text(courseLanguage, maxLanguage),
+		language:        c.language(courseLanguage, maxLanguage),
 		category:        c.reference(courseCategory),
 		teacher:         c.reference(courseTeacher),
 		price:           c.money(coursePrice, courseCurrency),
@@ -114,6 +114,10 @@ func (t *catalogue) tags(c *cells) []courses.Tag {
 		}
 		if len([]rune(name)) > maxTag {
 			c.refuse(courseTags, "the tag %s is longer than %d characters", quote(name), maxTag)
+			return nil
+		}
+		if !core.IsLine(name) {
+			c.refuse(courseTags, "the tag %s is not one line of text that is seen", quote(name))
 			return nil
 		}
 		slug := t.tagSlug(name)

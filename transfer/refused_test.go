@@ -10,6 +10,7 @@ import (
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/transfer"
 )
@@ -52,6 +53,39 @@ func TestBadCategoriesAreRefused(t *testing.T) {
 		parents[c.Slug] = c.Parent
 	}
 	require.Equal(t, map[string]string{"e": "late", "late": "young", "h": "e"}, parents)
+}
+
+func TestCategoriesThatAreTooDeepAreRefused(t *testing.T) {
+	t.Parallel()
+	backend := open(t)
+	chain := func(prefix, parent string, n int) string {
+		var rows strings.Builder
+		for i := 1; i <= n; i++ {
+			fmt.Fprintf(&rows, "%s%d,Name,%s\n", prefix, i, parent)
+			parent = fmt.Sprint(prefix, i)
+		}
+		return rows.String()
+	}
+	const header = "slug,name,parent\n"
+	_, refused, _ := importAll(t, backend, map[string]string{"categories.csv": header + chain("a", "", 18) + chain("b", "", 16)})
+	const deep = ":parent: it, or a category below it, would be deeper than 16"
+	require.Equal(t, []string{"categories.csv:18" + deep, "categories.csv:19" + deep}, refused)
+	// A stored category comes below another, with those below it that the file does not name.
+	report, refused, _ := importAll(t, backend, map[string]string{"categories.csv": header + "top,Top,\nb1,Moved,top\nb16,Renamed,b15\na17,Late,top\n"})
+	require.Equal(t, []string{"categories.csv:3" + deep}, refused)
+	require.Equal(t, 2, report.Total().Inserted)
+	require.Equal(t, 1, report.Total().Updated)
+
+	// What is stored too deep stays there, and may be named.
+	require.NoError(t, backend.Courses.Update(t.Context(), func(ctx context.Context, tx courses.Tx) error {
+		found, err := tx.CategoriesBySlug(ctx, []string{"b16"})
+		if err == nil {
+			_, err = tx.InsertCategories(ctx, []courses.Category{{Slug: "b17", Name: "Old", ParentID: found[0].ID}})
+		}
+		return err
+	}))
+	_, refused, _ = importAll(t, backend, map[string]string{"categories.csv": header + "b1,First,\nb17,Seventeenth,b16\nb18,More,b17\n"})
+	require.Equal(t, []string{"categories.csv:4" + deep}, refused)
 }
 
 func TestBadUsersAreRefused(t *testing.T) {
