@@ -96,38 +96,6 @@ func keepTeacher(ctx context.Context, tx Tx, id core.UserID) error {
 	return err
 }
 
-// key is what a request is known by when it comes again: of an actor, and of a course
-// where there is one.
-func (s *Service) key(by core.Actor, operation string, course CourseID, key string, request any) core.IdempotencyKey {
-	scope := operation + "/" + strconv.FormatInt(int64(by.UserID), 10)
-	if course != 0 {
-		scope += "/" + strconv.FormatInt(int64(course), 10)
-	}
-	return core.IdempotencyKey{Scope: scope, Key: key, Request: core.RequestHash(request), At: s.clock.Now()}
-}
-
-// prepare checks a new course and looks up what it names.
-func (s *Service) prepare(ctx context.Context, by core.Actor, may scope, in NewCourse) (accounts.User, courseChange, error) {
-	in.Title, in.Teacher = line(in.Title), line(in.Teacher)
-	bad := s.check(in)
-	teacher, err := s.newTeacher(ctx, by, may, in.Teacher, bad)
-	if err != nil {
-		return teacher, courseChange{}, err
-	}
-	change, err := s.resolve(ctx, in.edit(), bad)
-	return teacher, change, err
-}
-
-// keepTeacher holds a user who may teach to that until the end of the transaction.
-// One who may not any more is a core.ErrInvalid naming "teacher".
-func keepTeacher(ctx context.Context, tx Tx, id core.UserID) error {
-	role, active, err := tx.LockTeacher(ctx, id)
-	if err == nil && !mayTeach(accounts.User{Role: role, Active: active}) {
-		err = core.Invalid("teacher", "role", string(core.Teacher), string(role), "this user may not teach")
-	}
-	return err
-}
-
 // newTeacher returns who teaches the course that the actor creates.
 func (s *Service) newTeacher(ctx context.Context, by core.Actor, may scope, username string, bad *checks) (accounts.User, error) {
 	switch {

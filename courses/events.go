@@ -93,18 +93,6 @@ func (t trail) shelf(ctx context.Context, tx Tx, event, subject string, detail S
 	return tx.Emit(ctx, core.NewEvent(event, subject, t.by, t.at, detail))
 }
 
-// shelf leaves an audit row of a category or a tag, and emits the event of the same
-// name. The creation of one has none: no course is under it.
-func (t trail) shelf(ctx context.Context, tx Tx, event, subject string, detail ShelfChanged) error {
-	if err := t.audit(ctx, tx, event, subject, detail); err != nil {
-		return err
-	}
-	if strings.HasSuffix(event, "_created") {
-		return nil
-	}
-	return tx.Emit(ctx, core.NewEvent(event, subject, t.by, t.at, detail))
-}
-
 func (t trail) audit(ctx context.Context, tx Tx, action, subject string, detail any) error {
 	text, err := json.Marshal(detail)
 	if err != nil {
