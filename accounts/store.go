@@ -47,11 +47,17 @@ type UserReader interface {
 	// Users returns up to q.Limit users behind q.After by the bytes of their folded
 	// usernames, by one statement.
 	Users(ctx context.Context, q UserQuery) ([]User, error)
+	// WithCourses returns, in order, the ids of those of the users who teach a
+	// course, of whatever status, that is kept beside these accounts, by one
+	// statement. Of a store that keeps no courses that is nobody. No ids give no
+	// statement.
+	WithCourses(ctx context.Context, ids []core.UserID) ([]core.UserID, error)
 }
 
 // ProfileReader reads profiles, each with its links and specializations.
 type ProfileReader interface {
-	// ProfileBySlug returns a profile, or fails with ErrUserNotFound.
+	// ProfileBySlug returns the profile that has a slug or had it, or fails with
+	// ErrUserNotFound.
 	ProfileBySlug(ctx context.Context, slug string) (Profile, error)
 	// ProfileOf returns the profile of a user, or fails with ErrUserNotFound.
 	ProfileOf(ctx context.Context, user core.UserID) (Profile, error)
@@ -102,8 +108,9 @@ type UserTx interface {
 	// InsertUsers adds users, each with Version and AuthVersion 1 and an empty
 	// profile, and returns them with their ids, in the order given. A name that is
 	// taken is ErrUsernameTaken or ErrEmailTaken, adds none of them and leaves the Tx
-	// usable. The slug of the profile is the folded username, with something behind
-	// it where another profile has that.
+	// usable. The slug of the profile is the DefaultSlug of the username, with
+	// something behind it where another profile has or had that, or is given it by the
+	// same call.
 	InsertUsers(ctx context.Context, users []User) ([]User, error)
 	// UsersForUpdate returns those of the users that exist, by id, without regard
 	// to case. They stay as they are until the end of the transaction, unless it
@@ -113,21 +120,26 @@ type UserTx interface {
 	// that ask, the second waits for the end of the first, so that two demotions
 	// take turns.
 	LockAdmins(ctx context.Context) ([]core.UserID, error)
-	// UpdateUser writes every field of the user with u.ID except CreatedAt and makes
-	// the version one more than u.Version. It fails with ErrUserNotFound,
+	// UpdateUser writes every field of the user with u.ID except CreatedAt and
+	// ProfileSlug, and makes the version one more than u.Version. It fails with ErrUserNotFound,
 	// ErrUsernameTaken or ErrEmailTaken, and with core.ErrVersion where u.Version is
 	// not the stored one.
 	UpdateUser(ctx context.Context, u User) error
+	// RecordLogin writes when a user has signed in, and a hash of the same password
+	// unless it is empty. It leaves Version and UpdatedAt: nobody has edited the
+	// user. It fails with ErrUserNotFound.
+	RecordLogin(ctx context.Context, user core.UserID, at time.Time, hash string) error
 }
 
 // ProfileTx writes profiles and specializations.
 type ProfileTx interface {
-	// ProfileForUpdate returns a profile by slug, or fails with ErrUserNotFound. It
-	// stays as it is until the end of the transaction, unless that changes it.
+	// ProfileForUpdate returns a profile as ProfileBySlug does. It stays as it is until the end of the transaction, unless that changes it.
 	ProfileForUpdate(ctx context.Context, slug string) (Profile, error)
 	// UpdateProfile writes slug, links and specializations (by their ids) of the
-	// profile of p.UserID and makes the version one more than p.Version. It fails
-	// with ErrUserNotFound, ErrSlugTaken or ErrSpecializationNotFound, and with
+	// profile of p.UserID and makes the version one more than p.Version. The slug
+	// that it had stays its own: it may take it back, and nobody else may take it.
+	// It fails with ErrUserNotFound, ErrSlugTaken, ErrTooManySlugs where it would have
+	// more than MaxOldSlugs of these, or ErrSpecializationNotFound, and with
 	// core.ErrVersion where p.Version is not the stored one.
 	UpdateProfile(ctx context.Context, p Profile) error
 	// InsertSpecialization adds one and returns it with its id. A taken slug is

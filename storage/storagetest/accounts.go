@@ -225,7 +225,7 @@ func (s suite) takenNames() {
 		}
 		stored(t, b, accountsDomain, "kept", true)
 	})
-	s.run("UpdateUser writes every field except CreatedAt and makes the version one more", func(t *testing.T, b *storage.Backend) {
+	s.run("UpdateUser writes every field except CreatedAt and ProfileSlug, and makes the version one more", func(t *testing.T, b *storage.Backend) {
 		both := insertUsers(t, b, person("anna"), person("boris"))
 		u := accounts.User{
 			ID: both[0].ID, Username: "Hannah", Email: "Hannah@example.com", Role: core.Admin, FullName: "Ханна 🎓", Bio: "'bio'",
@@ -233,7 +233,7 @@ func (s suite) takenNames() {
 			AuthVersion: 7, Version: both[0].Version, CreatedAt: day.AddDate(1, 0, 0), UpdatedAt: day.AddDate(2, 0, 0),
 		}
 		require.NoError(t, updateUser(t, b, u))
-		u.CreatedAt, u.Version = day, u.Version+1
+		u.CreatedAt, u.ProfileSlug, u.Version = day, "anna", u.Version+1
 		got, err := b.Accounts.UserByUsername(timeout(t), "hannah")
 		require.NoError(t, err)
 		require.Equal(t, u, got)

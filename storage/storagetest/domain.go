@@ -68,7 +68,7 @@ func hasUser(ctx context.Context, r accounts.Reader, name string) (bool, error) 
 
 func person(name string) accounts.User {
 	return accounts.User{
-		Username: name, Email: name + "@example.org", Role: core.Teacher, FullName: "Person " + name,
+		Username: name, Email: name + "@example.org", Role: core.Teacher, FullName: "Person " + name, ProfileSlug: accounts.DefaultSlug(name),
 		Active: true, AuthVersion: 1, Version: 1, CreatedAt: day, UpdatedAt: day,
 	}
 }

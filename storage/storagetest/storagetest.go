@@ -33,6 +33,9 @@ type Limits struct {
 	// SingleWriter says that writing transactions never overlap; the cases that
 	// hold two of them open are skipped.
 	SingleWriter bool
+	// CoursesApart says that the courses are not kept beside the accounts, so that
+	// WithCourses knows of nobody's.
+	CoursesApart bool
 	// AuditRows counts the rows of the audit log, which no interface reads. Where
 	// it is nil, the audit log is not looked at.
 	AuditRows func(t testing.TB, b *storage.Backend) int
