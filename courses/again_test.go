@@ -222,6 +222,46 @@ func TestATeacherWhoIsDemotedMeanwhileGetsNoCourse(t *testing.T) {
 	})
 }
 
+// Of a creation and a demotion at once one is refused, whichever comes first.
+func TestNobodyBelowTeacherEndsUpWithACourse(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		roles := accounts.NewService(accounts.Config{
+			Store: w.backend.Accounts, Validate: core.NewValidator(), Clock: w.clock, Cursors: new(core.Cursors), Teaching: w.Service,
+		})
+		created, demoted := 0, 0
+		for round := range 10 {
+			name := fmt.Sprint("user-", round)
+			user := w.person(t, name, core.Teacher)
+			errs := together(9, func(i int) error {
+				if i%3 == 0 {
+					_, err := roles.AssignRole(context.Background(), w.admin, name, core.Student)
+					return err
+				}
+				_, err := w.Create(context.Background(), w.admin, courses.NewCourse{Title: "Race", Teacher: name})
+				return err
+			})
+			for i, err := range errs {
+				switch {
+				case err == nil && i%3 == 0:
+					demoted++
+				case err == nil:
+					created++
+				case i%3 == 0:
+					require.ErrorIs(t, err, accounts.ErrHasCourses)
+				default:
+					require.Equal(t, []string{"teacher"}, fields(t, err))
+				}
+			}
+			stored, err := w.backend.Accounts.UsersByID(t.Context(), []core.UserID{user.UserID})
+			require.NoError(t, err)
+			has, err := w.HasCourses(t.Context(), user.UserID)
+			require.NoError(t, err)
+			require.Equal(t, stored[0].Role == core.Teacher, has, "%s is a %s", name, stored[0].Role)
+		}
+		t.Logf("%d courses, %d demotions", created, demoted)
+	})
+}
+
 func TestADraftKeepsNoOldSlugs(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.shelf(t)

@@ -103,20 +103,18 @@ func (t *tree) judge() {
 // cycles, and reports whether it did. What is stored too deep stays.
 func (t *tree) bound() bool {
 	var guilty []*node
-	for h, n := range t.nodes {
+	for _, n := range t.nodes {
 		if !n.exists() {
 			continue
 		}
-		depth, row := 0, (*node)(nil) // the nearest row on the way up that puts a category there
-		for at := n; at != nil; at = t.nodes[h] {
+		depth := 0
+		var row *node // the nearest on the way up that puts a category there
+		for at := n; at != nil; at = t.nodes[at.parent()] {
 			if row == nil && at.placed() {
 				row = at
 			}
 			if depth++; depth > courses.MaxDepth && row != nil {
 				guilty = append(guilty, row)
-				break
-			}
-			if h = at.parent(); h == 0 {
 				break
 			}
 		}
