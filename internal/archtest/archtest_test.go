@@ -56,6 +56,9 @@ var rules = []rule{
 	})},
 	{[]string{"accounts"}, with(everywhereBelowTransport, map[string]string{module + "/courses": "accounts come before courses"})},
 	{[]string{"courses/..."}, everywhereBelowTransport},
+	{[]string{"blob"}, with(everywhereBelowTransport, map[string]string{
+		module + "/accounts": "files know no domain", module + "/courses": "files know no domain", "github.com/minio": "a program that keeps its files in a folder compiles no S3",
+	})},
 	{[]string{"transfer"}, without(everywhereBelowTransport, module+"/storage")},
 	{[]string{"."}, without(everywhereBelowTransport, module+"/storage")},
 	{[]string{"storage"}, without(everywhereBelowTransport, module+"/storage")},
@@ -109,7 +112,7 @@ func TestDomainsImportFewModules(t *testing.T) {
 	}
 	// Rich text: the sanitizer with its own, and the parser of Markdown.
 	richText := []string{"github.com/microcosm-cc/bluemonday", "github.com/aymerick/douceur", "github.com/gorilla/css", "github.com/yuin/goldmark"}
-	for _, pattern := range []string{"core", "accounts", "courses/..."} {
+	for _, pattern := range []string{"core", "accounts", "courses/...", "blob"} {
 		for _, pkg := range list(t, pattern) {
 			for _, dep := range pkg.Deps {
 				first, _, _ := strings.Cut(dep, "/")
