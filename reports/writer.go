@@ -1,5 +1,3 @@
-// Package reports writes what the platform knows as files for spreadsheets and for
-// other programs, in the background.
 package reports
 
 import (
