@@ -147,9 +147,10 @@ func (s *Service) write(ctx context.Context, r Report, key blob.Key) (rows int, 
 		}()
 		rows, err = s.fill(ctx, by, r, format, file)
 	}()
+	defer pipe.Close() // where Put has ended early, writing fails
 	_, err = s.c.Files.Put(ctx, key, pipe)
 	cancel()
-	pipe.Close() // where Put has ended early, writing fails
+	pipe.Close()
 	<-written
 	return rows, err
 }
