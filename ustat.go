@@ -14,7 +14,9 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +26,7 @@ import (
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/storage"
+	"github.com/ustat/ustat/tasks"
 )
 
 // CourseService is the name by which users of the project know courses.Service.
@@ -59,6 +62,19 @@ type Config struct {
 	// ManualMigrations makes Start refuse a schema that is behind instead of
 	// migrating it.
 	ManualMigrations bool
+	// Queue keeps the jobs by which events are delivered and work is done in the
+	// background: see tasks/riverqueue. The platform starts and stops it. Without one
+	// events stay in the outboxes, nothing is delivered or cleaned up, and Start fails
+	// where there are subscribers, kinds of jobs or periodic work.
+	Queue tasks.Queue
+	// TaskConcurrency is how many jobs this process works at once, 1 to 1,000. -1 works
+	// none, for a web-only process: it still delivers events to the queue. Zero means 10.
+	TaskConcurrency int
+	// NoRelay keeps this process from delivering events to the queue and from asking for
+	// periodic jobs: for a program that does not have all subscribers.
+	NoRelay bool
+	// Retention is how long is kept what is needed for a while only.
+	Retention Retention
 	// Logger gets what an operator should know. Nil means silence.
 	Logger *slog.Logger
 	// Clock tells the time. Nil means the machine's.
@@ -70,12 +86,19 @@ type Config struct {
 type Platform struct {
 	Accounts *accounts.Service
 	Courses  *courses.Service
+	// Jobs shows the jobs of the queue to admins.
+	Jobs *tasks.Service
+	// Tasks takes kinds of jobs, by tasks.Register, and periodic work, by its Every,
+	// before Start. See also Subscribe.
+	Tasks *tasks.Registry
 
 	backend  *storage.Backend
 	config   Config
 	validate *core.Validator
 	cursors  *core.Cursors
 	tokens   *accounts.Keyring
+	runner   *tasks.Runner // nil without a queue, and before Start
+	tx       *sql.Tx       // of In and Atomic
 
 	mu      sync.Mutex // of Start and Stop
 	started atomic.Bool
@@ -85,7 +108,7 @@ type Platform struct {
 // New assembles a platform over a backend. It checks everything, and does no I/O
 // and starts nothing. The backend stays the caller's until Stop closes it.
 func New(backend *storage.Backend, config *Config) (*Platform, error) {
-	p := &Platform{backend: backend, validate: core.NewValidator(), cursors: new(core.Cursors), tokens: new(accounts.Keyring)}
+	p := &Platform{backend: backend, validate: core.NewValidator(), cursors: new(core.Cursors), tokens: new(accounts.Keyring), Tasks: tasks.NewRegistry()}
 	if config != nil {
 		p.config = *config
 	}
@@ -123,6 +146,12 @@ func (c *Config) setDefaults() (err error) {
 	}
 	if c.RefreshTTL < c.AccessTTL || c.RefreshTTL > 366*24*time.Hour {
 		return core.Invalid("RefreshTTL", "range", "AccessTTL-366d", c.RefreshTTL.String(), "AccessTTL to 366 days are expected")
+	}
+	if c.TaskConcurrency < -1 || c.TaskConcurrency > 1000 {
+		return core.Invalid("TaskConcurrency", "range", "1-1000", strconv.Itoa(c.TaskConcurrency), "between 1 and 1,000 jobs are worked at once, or none with -1")
+	}
+	if err := c.Retention.setDefaults(); err != nil {
+		return err
 	}
 	if c.Hasher == nil {
 		c.Hasher, err = password.New(password.Options{})
@@ -198,6 +227,7 @@ func (p *Platform) assemble() {
 	p.Courses = courses.NewService(courses.Config{
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
 	})
+	p.Jobs = tasks.NewService(tasks.ServiceConfig{Queue: c.Queue, Cursors: p.cursors, Clock: c.Clock, Audit: p.audit})
 }
 
 // teaching answers accounts from courses, which come after them.
@@ -208,10 +238,11 @@ func (t teaching) HasCourses(ctx context.Context, teacher core.UserID) (bool, er
 	return t.p.Courses.HasCourses(ctx, teacher)
 }
 
-// Start migrates the schema (see Config.ManualMigrations), makes the secrets that
-// were not configured, and returns. It is called once, before the services are
-// used. It fails with storage.ErrSchemaOld or storage.ErrSchemaNew when the
-// schema does not fit.
+// Start migrates the schema and the queue (see Config.ManualMigrations), makes the
+// secrets that were not configured, starts the background work and returns. It is
+// called once, before the services are used. Ctx counts for the start alone: the work
+// goes on until Stop. It fails with storage.ErrSchemaOld, storage.ErrSchemaNew or
+// tasks.ErrNotMigrated when the schema does not fit; Stop is due then too.
 func (p *Platform) Start(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -222,6 +253,9 @@ func (p *Platform) Start(ctx context.Context) error {
 		return err
 	}
 	if err := p.makeKeys(ctx); err != nil {
+		return err
+	}
+	if err := p.startTasks(ctx); err != nil {
 		return err
 	}
 	p.started.Store(true)
@@ -245,17 +279,21 @@ func (p *Platform) prepareSchema(ctx context.Context) error {
 	return nil
 }
 
-// Stop closes the backend. It may be called twice, and unstarted.
-func (p *Platform) Stop(context.Context) error {
+// Stop ends the delivery of events, waits for the jobs that are worked until ctx ends
+// and then cancels them, and closes the queue and the backend. Jobs that were not
+// finished are worked by another process or after the next start. It may be called
+// twice, and unstarted.
+func (p *Platform) Stop(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopped.Swap(true) {
 		return nil
 	}
+	err := p.stopTasks(ctx)
 	if p.backend.Close == nil {
-		return nil
+		return err
 	}
-	return p.backend.Close()
+	return errors.Join(err, p.backend.Close())
 }
 
 // Ready returns nil when the platform is started, not stopped, and its database
@@ -268,24 +306,4 @@ func (p *Platform) Ready(ctx context.Context) error {
 		return nil
 	}
 	return p.backend.Ping(ctx)
-}
-
-// In returns the services inside the caller's transaction: all rules apply, reads
-// see the transaction, an Update is a savepoint, a refused call does not poison
-// it, and events leave with its commit. Nothing is run again inside: where the
-// database asks for that, the error is core.ErrRetry and the host runs its
-// transaction again. A bun.Tx joins by its embedded *sql.Tx. Use the result on one
-// goroutine and not after the transaction.
-//
-// The platform must be started. On SQLite the transaction must hold the write lock
-// from its start (_txlock=immediate).
-func (p *Platform) In(tx *sql.Tx) (*Platform, error) {
-	joined, err := p.backend.Join(tx)
-	if err != nil {
-		return nil, err
-	}
-	in := &Platform{backend: joined, config: p.config, validate: p.validate, cursors: p.cursors, tokens: p.tokens}
-	in.started.Store(true)
-	in.assemble()
-	return in, nil
 }

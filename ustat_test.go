@@ -3,16 +3,12 @@ package ustat_test
 import (
 	"context"
 	"crypto/ed25519"
-	"database/sql"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	_ "modernc.org/sqlite"
 
 	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/accounts"
@@ -40,58 +36,6 @@ func Example() {
 	page, err := platform.Courses.List(ctx, core.Actor{}, courses.Filter{Query: "databases"}, "", core.Page{Limit: 10})
 	fmt.Println(len(page.Items), err)
 	// Output: 0 <nil>
-}
-
-// A host writes its own row and a user in one transaction.
-func ExamplePlatform_In() {
-	ctx := context.Background()
-	dir, _ := os.MkdirTemp("", "host")
-	defer os.RemoveAll(dir)
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "host.db")+"?_txlock=immediate&_pragma=foreign_keys(1)&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)")
-	if err != nil {
-		panic(err)
-	}
-	defer db.Close()
-	if _, err := db.Exec("CREATE TABLE members (name TEXT)"); err != nil {
-		panic(err)
-	}
-	backend, err := sqlite.Use(ctx, db, nil)
-	if err != nil {
-		panic(err)
-	}
-	platform, err := ustat.New(backend, nil)
-	if err != nil {
-		panic(err)
-	}
-	if err := platform.Start(ctx); err != nil {
-		panic(err)
-	}
-
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		panic(err)
-	}
-	if _, err := tx.Exec("INSERT INTO members VALUES ('ada')"); err != nil {
-		panic(err)
-	}
-	in, err := platform.In(tx)
-	if err != nil {
-		panic(err)
-	}
-	_, err = in.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{Username: "ada", Email: "ada@example.org", Role: core.Teacher})
-	fmt.Println("inside:", err)
-	// A refused call does not poison the transaction.
-	_, err = in.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{Username: "ada", Email: "other@example.org", Role: core.Teacher})
-	fmt.Println("again:", errors.Is(err, accounts.ErrUsernameTaken))
-	if err := tx.Commit(); err != nil {
-		panic(err)
-	}
-	user, err := platform.Accounts.UserByUsername(ctx, "ada")
-	fmt.Println("after:", user.Email, err)
-	// Output:
-	// inside: <nil>
-	// again: true
-	// after: ada@example.org <nil>
 }
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // Client is where a call comes from.
@@ -86,6 +87,9 @@ func (s *Service) Register(ctx context.Context, in Registration, from Client) (T
 		if err != nil {
 			return err
 		}
+		if err := fault.Hit("accounts.register.after_insert"); err != nil {
+			return err
+		}
 		u := users[0]
 		by := core.Actor{UserID: u.ID, Role: u.Role}
 		if err := s.note(ctx, tx, by, "accounts.user_registered", subjectOf(u), false, map[string]any{}); err != nil {
@@ -143,6 +147,9 @@ func (s *Service) Login(ctx context.Context, in Credentials, from Client) (Token
 		}
 		current.LastLogin = now
 		if err := tx.UpdateUser(ctx, current); err != nil {
+			return err
+		}
+		if err := fault.Hit("accounts.login.after_update"); err != nil {
 			return err
 		}
 		return start.insert(ctx, tx, current)
@@ -213,6 +220,9 @@ func (s *Service) endSessions(ctx context.Context, tx Tx, u *User) error {
 		return err
 	}
 	u.Version++
+	if err := fault.Hit("accounts.end_sessions.after_user"); err != nil {
+		return err
+	}
 	return tx.RevokeSessionsOf(ctx, u.ID, now)
 }
 

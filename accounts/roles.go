@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // AssignRole gives a user another role; only an admin may. It returns the user as
@@ -107,6 +108,9 @@ func (s *Service) changeAuthority(ctx context.Context, by core.Actor, username s
 		}
 		was := u
 		if err := change(ctx, tx, &u); err != nil {
+			return err
+		}
+		if err := fault.Hit("accounts.authority.after_change"); err != nil {
 			return err
 		}
 		isAdmin := u.Role == core.Admin && u.Active

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // reuseGrace is how long after its use a refresh token still gets the answer that
@@ -78,6 +79,9 @@ func (s *Service) rotate(ctx context.Context, hash, next TokenHash) (session uui
 		}
 		if session = current.ID; !fresh {
 			return nil
+		}
+		if err := fault.Hit("accounts.refresh.after_use"); err != nil {
+			return err
 		}
 		added, err := tx.InsertRefreshToken(ctx, RefreshToken{Hash: next, Session: session, CreatedAt: now, ExpiresAt: now.Add(s.refreshTTL)})
 		if err == nil && !added { // revoked meanwhile

@@ -169,6 +169,13 @@ type SessionTx interface {
 	RevokeSession(ctx context.Context, id uuid.UUID, at time.Time) error
 	// RevokeSessionsOf ends every session of a user, as RevokeSession does.
 	RevokeSessionsOf(ctx context.Context, user core.UserID, at time.Time) error
+	// ForgetTokens removes up to limit tokens that expired before a time, used or not,
+	// the oldest first, and the sessions that have none left by that. It returns how
+	// many tokens.
+	ForgetTokens(ctx context.Context, before time.Time, limit int) (int, error)
+	// ForgetSessions removes up to limit sessions that were revoked before a time and
+	// have no token left, and returns how many.
+	ForgetSessions(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Store keeps the accounts. Implementations are safe for concurrent use, keep

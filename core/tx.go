@@ -67,7 +67,8 @@ func RequestHash(request any) [32]byte {
 // in the same database.
 type Tx interface {
 	// Emit hands over an event. It is buffered; all events of an Update are
-	// written by one statement just before COMMIT, and dropped by a rollback.
+	// written by one statement just before COMMIT, and dropped by a rollback. A
+	// payload longer than MaxPayload is ErrInvalid.
 	Emit(ctx context.Context, events ...Event) error
 	// Audit writes one row of the audit log.
 	Audit(ctx context.Context, entry AuditEntry) error
@@ -79,6 +80,9 @@ type Tx interface {
 	Claim(ctx context.Context, key IdempotencyKey) (answer []byte, done bool, err error)
 	// SaveAnswer keeps the answer of a key claimed in this transaction.
 	SaveAnswer(ctx context.Context, key IdempotencyKey, answer []byte) error
+	// ForgetKeys removes up to limit idempotency keys of before, the oldest first, and
+	// returns how many.
+	ForgetKeys(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Outbox is what every Store implements so that its events can be delivered.
@@ -88,6 +92,22 @@ type Outbox interface {
 	Pending(ctx context.Context, limit int) ([]Event, error)
 	// Done marks events as handed over. Unknown and done ids are ignored.
 	Done(ctx context.Context, ids ...uuid.UUID) error
+	// Forget removes up to limit events of this store that were done before a time, the
+	// oldest first, and returns how many.
+	Forget(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// MaxPayload is how many bytes the payload of an event may have: it says what has
+// happened, and carries no files.
+const MaxPayload = 256 << 10
+
+// Notifier is implemented by a Store that can tell of its commits, so that events
+// need not wait for the next look into the outbox.
+type Notifier interface {
+	// OnCommit makes f be called soon after each commit of this process that left
+	// events in the store's outbox, on the goroutine that committed. F does not block.
+	// Commits of a host's own transaction are not seen. It is safe for concurrent use.
+	OnCommit(f func())
 }
 
 // Joiner is implemented by stores that can work inside a host's transaction. S is

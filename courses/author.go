@@ -8,6 +8,7 @@ import (
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // Create adds a draft. A teacher creates their own; a producer names a teacher
@@ -51,6 +52,9 @@ func (s *Service) Create(ctx context.Context, by core.Actor, in NewCourse) (Cour
 			if c, err = insertFree(ctx, tx, c); err != nil {
 				return Course{}, err
 			}
+			if err := fault.Hit("courses.create.after_insert"); err != nil {
+				return Course{}, err
+			}
 			return c, t.changed(ctx, tx, EventCreated, &c, Changed{}, false)
 		})
 		return err
@@ -58,7 +62,7 @@ func (s *Service) Create(ctx context.Context, by core.Actor, in NewCourse) (Cour
 	if err != nil {
 		return Course{}, err
 	}
-	return s.withTeacher(ctx, made)
+	return s.answer(ctx, made)
 }
 
 // newTeacher returns who teaches the course that the actor creates.
@@ -255,6 +259,9 @@ func (s *Service) locked(ctx context.Context, by core.Actor, may scope, want rig
 		if err := may.may(by, &c, want); err != nil {
 			return err
 		}
+		if err := fault.Hit("courses.locked.after_lock"); err != nil {
+			return err
+		}
 		return fn(ctx, tx, &c, t)
 	})
 }
@@ -277,7 +284,7 @@ func (s *Service) change(ctx context.Context, by core.Actor, may scope, want rig
 	if err != nil {
 		return Course{}, err
 	}
-	return s.withTeacher(ctx, changed)
+	return s.answer(ctx, changed)
 }
 
 // same returns core.ErrVersion unless the version that is asked for is stored.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // The events of a course. Their subject is "course/" and its id, their payload a
@@ -53,6 +54,9 @@ func (t trail) changed(ctx context.Context, tx Tx, event string, c *Course, deta
 		if err := t.audit(ctx, tx, event, subject, detail); err != nil {
 			return err
 		}
+	}
+	if err := fault.Hit("courses.changed.after_audit"); err != nil {
+		return err
 	}
 	return tx.Emit(ctx, core.NewEvent(event, subject, t.by, t.at, detail))
 }

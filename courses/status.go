@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // move is a step of the status machine.
@@ -93,10 +94,15 @@ func (s *Service) move(ctx context.Context, by core.Actor, slug string, ifVersio
 		if err := t.update(ctx, tx, c, m.event, Changed{Reason: reason}, m.want == toReview); err != nil {
 			return err
 		}
-		if m.from == Published || m.to == Published {
-			return tx.RecountCategories(ctx)
+		if err := fault.Hit("courses.move.after_update"); err != nil {
+			return err
 		}
-		return nil
+		if m.from == Published || m.to == Published {
+			if err := tx.RecountCategories(ctx); err != nil {
+				return err
+			}
+		}
+		return fault.Hit("courses.move.after_recount")
 	})
 }
 

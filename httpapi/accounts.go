@@ -22,15 +22,18 @@ func (a *api) mountAuth() {
 	const tag = "auth"
 	send(a, route{
 		method: http.MethodPost, path: Prefix + "/auth/register/", id: "auth-register", tag: tag, summary: "Create an account and sign in",
-		description: "The account is a student's.", status: http.StatusCreated, nobody: true,
+		description: "The account is a student's.", status: http.StatusCreated, nobody: true, secret: true,
+		failures: []int{http.StatusConflict, http.StatusTooManyRequests},
 	}, a.register)
 	send(a, route{
 		method: http.MethodPost, path: Prefix + "/auth/login/", id: "auth-login", tag: tag, summary: "Sign in",
-		description: "username takes the username or the e-mail address. Attempts are limited by account and network.", nobody: true,
+		description: "username takes the username or the e-mail address. Attempts are limited by account and network.", nobody: true, secret: true,
+		failures: []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 	}, a.login)
 	send(a, route{
 		method: http.MethodPost, path: Prefix + "/auth/refresh/", id: "auth-refresh", tag: tag, summary: "New tokens for a refresh token",
-		description: "A refresh token is used once; asked again within ten seconds it gives the same successor. One that is used later ends its session.", nobody: true,
+		description: "A refresh token is used once; asked again within ten seconds it gives the same successor. One that is used later ends its session.", nobody: true, secret: true,
+		failures: []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 	}, a.refresh)
 	send(a, route{
 		method: http.MethodPost, path: Prefix + "/auth/logout/", id: "auth-logout", tag: tag, summary: "End the session of a refresh token", nobody: true,
@@ -93,7 +96,7 @@ func (a *api) mountUsers() {
 	}, a.updateMe)
 	send(a, route{
 		method: http.MethodPut, path: accountsPath + "/users/me/password/", id: "me-password", tag: tag, summary: "Change one's password",
-		description: "All sessions end, this one too.", signedIn: true,
+		description: "All sessions end, this one too.", signedIn: true, failures: []int{http.StatusTooManyRequests},
 	}, a.changePassword)
 	get(a, route{
 		path: accountsPath + "/users/{username}/", id: "users-get", tag: tag, summary: "One user", description: "The user and admins only.", signedIn: true,
@@ -223,9 +226,6 @@ type activeInput struct {
 }
 
 func (a *api) setActive(ctx context.Context, c *call, in activeInput) (user, error) {
-	if in.Active == nil {
-		return user{}, core.Invalid("active", "required", "", "", "this is required")
-	}
 	changed, err := a.platform.Accounts.SetActive(ctx, c.actor, c.path("username"), *in.Active)
 	if err != nil {
 		return user{}, err

@@ -72,23 +72,18 @@ func (c *call) created(made courses.Course, err error) (course, error) {
 }
 
 func (a *api) mountStatus() {
-	move := func(name, summary, description string, do func(ctx context.Context, by core.Actor, slug string, ifVersion int64) (courses.Course, error)) {
+	move := func(name, summary, description string, do func(s *courses.Service, ctx context.Context, by core.Actor, slug string, ifVersion int64) (courses.Course, error)) {
 		send(a, route{
 			method: http.MethodPost, path: coursePath + name + "/", id: "courses-" + name, tag: "courses", summary: summary,
 			description: description, versioned: true, signedIn: true,
 		}, func(ctx context.Context, c *call, _ none) (course, error) {
-			return c.course(do(ctx, c.actor, c.path("slug"), c.version))
+			return c.course(do(a.platform.Courses, ctx, c.actor, c.path("slug"), c.version))
 		})
 	}
-	// Without a platform the operations can only be documented.
-	service := new(courses.Service)
-	if a.platform != nil {
-		service = a.platform.Courses
-	}
-	move("submit", "Submit a draft for review", "It needs a title, a category, a price and one module with one lesson.", service.Submit)
-	move("publish", "Publish a course in review", "Admins only.", service.Publish)
-	move("archive", "Take a published course off the catalogue", "", service.Archive)
-	move("restore", "Make an archived course a draft again", "", service.Restore)
+	move("submit", "Submit a draft for review", "It needs a title, a category, a price and one module with one lesson.", (*courses.Service).Submit)
+	move("publish", "Publish a course in review", "Admins only.", (*courses.Service).Publish)
+	move("archive", "Take a published course off the catalogue", "", (*courses.Service).Archive)
+	move("restore", "Make an archived course a draft again", "", (*courses.Service).Restore)
 	send(a, route{
 		method: http.MethodPost, path: coursePath + "reject/", id: "courses-reject", tag: "courses", summary: "Send a course in review back to its author",
 		description: "Admins only.", versioned: true, signedIn: true,

@@ -215,6 +215,37 @@ func TestSessionsAreRefreshedAndEnd(t *testing.T) {
 
 func asAdmin(*http.Request) (core.Actor, error) { return accounts.System, nil }
 
+func TestWhatWouldNotBeKeptIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, engines()["sqlite"])
+	s := w.course(courses.Published)
+	refused(t, w.ask("admin", "PUT", "/courses/"+s.slug+"/teacher/", object{"teacher": "teacher"}, "If-Match", `"1-a"`), 412, "core.version_mismatch")
+	refused(t, w.ask("admin", "POST", "/courses/categories/", object{"name": "X"}, "Idempotency-Key", "k"), 422, "invalid")
+	refused(t, w.ask("admin", "PATCH", "/courses/"+s.slug+"/", object{"title": "X"}, "If-Match", `"1-a`), 412, "core.version_mismatch")
+}
+
+func TestInputsOfTheTransportAreChecked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, engines()["sqlite"])
+	s := w.course(courses.Draft)
+	for path, body := range map[string]object{
+		"/auth/refresh/": {}, "/auth/logout/": {}, "/courses/" + s.slug + "/reject/": {},
+		"/courses/" + s.slug + "/modules/reorder/": {}, "/courses/" + s.slug + "/lessons/reorder/": {"module": "1"},
+	} {
+		p := refused(t, w.ask("admin", "POST", path, body), 422, "invalid")
+		assert.Equal(t, "required", p.Errors[0].Code, path)
+	}
+	p := refused(t, w.ask("admin", "POST", "/courses/"+s.slug+"/lessons/", object{"kind": "text"}), 422, "invalid")
+	var fields []string
+	for _, e := range p.Errors {
+		fields = append(fields, e.Field)
+	}
+	assert.ElementsMatch(t, []string{"module", "title"}, fields, "all bad fields at once, by their names in the body")
+	session := w.ask("", "POST", "/auth/login/", object{"username": "student", "password": password})
+	assert.Equal(t, "no-store", session.Header().Get("Cache-Control"))
+	assert.Empty(t, session.Header().Get("ETag"))
+}
+
 // TestAnEmbeddersOwnActorsReplaceTokens is for programs with sessions of their own.
 func TestAnEmbeddersOwnActorsReplaceTokens(t *testing.T) {
 	t.Parallel()

@@ -167,7 +167,7 @@ func (s *shape) object(path string, t reflect.Type, depth int) error {
 	case t.Kind() == reflect.Struct:
 		fields = jsonFields(t)
 	default:
-		s.refuse(path, "type", typeName(t), "object", "a "+typeName(t)+" is expected")
+		s.refuse(path, "type", typeName(t), "object", typeName(t)+" is expected")
 	}
 	seen := map[string]bool{}
 	for s.tokens.More() {
@@ -202,7 +202,7 @@ func (s *shape) array(path string, t reflect.Type, depth int) error {
 		if t.Kind() == reflect.Slice {
 			item = t.Elem()
 		} else {
-			s.refuse(path, "type", typeName(t), "array", "a "+typeName(t)+" is expected")
+			s.refuse(path, "type", typeName(t), "array", typeName(t)+" is expected")
 		}
 	}
 	n := 0
@@ -220,7 +220,7 @@ func (s *shape) array(path string, t reflect.Type, depth int) error {
 
 func (s *shape) scalar(path string, t reflect.Type, token json.Token) {
 	wrong := func(got string) {
-		s.refuse(path, "type", typeName(t), got, "a "+typeName(t)+" is expected")
+		s.refuse(path, "type", typeName(t), got, typeName(t)+" is expected")
 	}
 	switch v := token.(type) {
 	case nil:
@@ -252,7 +252,7 @@ func (s *shape) number(path string, t reflect.Type, v json.Number) {
 			s.refuse(path, "integer", "", string(v), "a whole number of 64 bits is expected")
 		}
 	default:
-		s.refuse(path, "type", typeName(t), "number", "a "+typeName(t)+" is expected")
+		s.refuse(path, "type", typeName(t), "number", typeName(t)+" is expected")
 	}
 }
 
@@ -276,18 +276,18 @@ func jsonFields(t reflect.Type) map[string]reflect.Type {
 	return fields
 }
 
-// typeName returns JSON's word for a type.
+// typeName returns JSON's word for a type, with its article.
 func typeName(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Struct:
-		return "object"
+		return "an object"
 	case reflect.Slice:
-		return "list"
+		return "a list"
 	case reflect.Bool:
-		return "boolean"
+		return "a boolean"
 	case reflect.String:
-		return "string"
+		return "a string"
 	default:
-		return "number"
+		return "a number"
 	}
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,9 @@ func entityTag(version int64, body []byte) string {
 	return `"` + tag + `"`
 }
 
+// madeTag is an entity tag with a version.
+var madeTag = regexp.MustCompile(`^"([1-9][0-9]{0,18})-[0-9a-f]{1,16}"$`)
+
 // noneMatch reports whether a conditional read already has that entity tag.
 func noneMatch(r *http.Request, tag string) bool {
 	for _, header := range r.Header.Values("If-None-Match") {
@@ -43,11 +47,13 @@ func ifVersion(r *http.Request) (int64, error) {
 	if given == "" || strings.TrimSpace(given) == "*" {
 		return 0, nil
 	}
-	tag, ok := strings.CutPrefix(strings.TrimSpace(given), `"`)
-	number, _, found := strings.Cut(tag, "-")
-	version, err := strconv.ParseInt(number, 10, 64)
-	if !ok || !found || err != nil || version < 1 || strings.Contains(given, ",") {
+	match := madeTag.FindStringSubmatch(strings.TrimSpace(given))
+	if match == nil {
 		return 0, core.ErrVersion.Withf("If-Match takes one entity tag, as a read has given it")
+	}
+	version, err := strconv.ParseInt(match[1], 10, 64)
+	if err != nil {
+		return 0, core.ErrVersion
 	}
 	return version, nil
 }

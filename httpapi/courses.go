@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net/http"
 
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
@@ -85,7 +86,7 @@ func (a *api) mountCourses() {
 	}, a.listTags)
 	get(a, route{
 		path: Prefix + "/courses/{slug}/", id: "courses-get", tag: tag, summary: "One course",
-		description: "A slug that the course had before it was renamed is answered with 301.",
+		description: "A slug that the course had before it was renamed is answered with 301.", failures: []int{http.StatusMovedPermanently},
 	}, a.course)
 	get(a, route{
 		path: Prefix + "/courses/{slug}/modules/", id: "modules-list", tag: tag, summary: "List the modules of a course",

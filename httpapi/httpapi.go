@@ -101,6 +101,7 @@ type api struct {
 	problem  *huma.Schema // of Problem
 	encoders sync.Pool    // of *encoder
 	routes   []route      // in the order of their registration
+	validate *core.Validator
 }
 
 // New returns the handler of a platform. It does no I/O; the platform may be
@@ -132,13 +133,14 @@ func OpenAPI(version string) ([]byte, error) {
 
 // newAPI registers all operations. Without a platform it can only be documented.
 func newAPI(p *ustat.Platform, options Options) *api {
-	a := &api{platform: p, options: options, mux: http.NewServeMux()}
+	a := &api{platform: p, options: options, mux: http.NewServeMux(), validate: core.NewValidator()}
 	a.encoders.New = func() any { return newEncoder() }
 	a.huma = newHuma(humago.NewAdapter(a.mux, ""))
 	a.problem = a.schema(Problem{})
 	a.mountAccounts()
 	a.mountCourses()
 	a.mountAuthoring()
+	a.mountJobs()
 	a.mountHealth()
 	a.mux.HandleFunc("/", a.unrouted)
 	return a

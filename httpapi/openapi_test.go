@@ -83,6 +83,16 @@ func TestTheDocumentHasTheBoundsThatServicesCheck(t *testing.T) {
 	assert.NotContains(t, properties, "Key")
 	assert.Equal(t, "string", at(t, schemas, "Registration", "properties", "password")["type"])
 	assert.ElementsMatch(t, []any{"username", "email", "password"}, at(t, schemas, "Registration")["required"])
+	for schema, fields := range map[string][]string{"CourseEdit": {"category", "language"}, "CategoryEdit": {"parent"}, "NewCourse": {"slug", "category"}} {
+		for _, field := range fields {
+			property := at(t, schemas, schema, "properties", field)
+			assert.NotContains(t, property, "minLength", "%s.%s takes a value, and an empty one", schema, field)
+			assert.NotEqual(t, "0", fmt.Sprint(property["maxLength"]))
+		}
+	}
+	for _, path := range []string{"/api/v1/auth/login/", "/api/v1/auth/register/"} {
+		assert.Contains(t, at(t, decode(t, bytes.NewReader(document)), "paths", path, "post", "responses"), "429")
+	}
 	lesson := at(t, schemas, "LessonInput")
 	assert.ElementsMatch(t, []any{"module", "title", "kind"}, lesson["required"], "fields of an embedded struct are there")
 }

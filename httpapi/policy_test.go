@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"net/http"
 	"os"
@@ -81,19 +82,33 @@ func TestWhoMayDoWhat(t *testing.T) {
 	for _, op := range httpapi.Operations() {
 		methods[op.ID] = op.Method
 	}
+	documented := documentedStatuses(t)
 	for engine, open := range engines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, open)
 			for _, r := range rules {
-				w.hold(r, methods[r.operation])
+				w.hold(r, methods[r.operation], documented[r.operation])
 			}
 		})
 	}
 }
 
+// documentedStatuses returns the statuses that the document gives each operation.
+func documentedStatuses(t *testing.T) map[string]map[string]any {
+	t.Helper()
+	document, err := httpapi.OpenAPI("v1")
+	require.NoError(t, err)
+	doc := decode(t, bytes.NewReader(document))
+	statuses := map[string]map[string]any{}
+	for _, op := range httpapi.Operations() {
+		statuses[op.ID] = at(t, doc, "paths", op.Path, strings.ToLower(op.Method), "responses")
+	}
+	return statuses
+}
+
 // hold tries one line of the policy.
-func (w *world) hold(r rule, method string) {
+func (w *world) hold(r rule, method string, documented map[string]any) {
 	w.t.Helper()
 	build := requests[r.operation]
 	switch r.operation {
@@ -113,6 +128,7 @@ func (w *world) hold(r rule, method string) {
 		q := build(w, s)
 		answer := w.ask(who, method, q.path, q.body)
 		assert.Equal(w.t, r.statuses[i], answer.Code, "policy.txt:%d: %s %s by %s, state %s: %s", r.line, method, q.path, who, r.state, answer.Body)
+		assert.Contains(w.t, documented, strconv.Itoa(answer.Code), "the document does not say that %s answers so", r.operation)
 		if method != http.MethodGet && answer.Code < 300 {
 			s = subject{} // it was changed: the next one gets a new course
 		}

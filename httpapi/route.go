@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"reflect"
 	"slices"
@@ -26,12 +27,14 @@ type route struct {
 	summary     string
 	description string
 	query       []param
-	status      int  // of success; 0 is 200
-	long        bool // the body may have Options.MaxText bytes
-	versioned   bool // it takes If-Match
-	keyed       bool // it takes Idempotency-Key
-	nobody      bool // it is the same for everybody: do not ask who it is
-	signedIn    bool // an anonymous visitor is refused whatever the state
+	status      int   // of success; 0 is 200
+	long        bool  // the body may have Options.MaxText bytes
+	versioned   bool  // it takes If-Match
+	keyed       bool  // it takes Idempotency-Key
+	nobody      bool  // it is the same for everybody: do not ask who it is
+	signedIn    bool  // an anonymous visitor is refused whatever the state
+	secret      bool  // the answer holds tokens: nobody keeps it
+	failures    []int // that it answers with beside those that follow from the above
 }
 
 // call is one request of an operation, its parameters checked.
@@ -97,16 +100,17 @@ func send[In, T any](a *api, rt route, handle func(ctx context.Context, c *call,
 		op.Responses[strconv.Itoa(rt.status)].Content = jsonContent("application/json", a.schema(*new(T)))
 	}
 	_, bodiless := any(*new(In)).(none)
+	check := a.checkOf(reflect.TypeFor[In]())
 	if !bodiless {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: jsonContent("application/json", a.inputSchema(*new(In)))}
-		a.document4xx(op, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+		a.documentFailures(op, http.StatusUnsupportedMediaType)
 	}
 	a.routes = append(a.routes, rt)
 	a.huma.OpenAPI().AddOperation(op)
 	a.huma.Adapter().Handle(op, func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)
 		c := &call{request: r}
-		answer, err := perform(a, rt, c, bodiless, handle)
+		answer, err := perform(a, rt, c, bodiless, check, handle)
 		switch {
 		case err != nil:
 			a.fail(w, r, err)
@@ -115,12 +119,12 @@ func send[In, T any](a *api, rt route, handle func(ctx context.Context, c *call,
 		case silent:
 			w.WriteHeader(rt.status)
 		default:
-			a.answer(w, c, rt.status, answer)
+			a.answer(w, c, rt, answer)
 		}
 	})
 }
 
-func perform[In, T any](a *api, rt route, c *call, bodiless bool, handle func(ctx context.Context, c *call, in In) (T, error)) (answer T, err error) {
+func perform[In, T any](a *api, rt route, c *call, bodiless bool, check func(in any) error, handle func(ctx context.Context, c *call, in In) (T, error)) (answer T, err error) {
 	r := c.request
 	if !rt.nobody {
 		if c.actor, err = a.actor(r); err != nil {
@@ -131,6 +135,9 @@ func perform[In, T any](a *api, rt route, c *call, bodiless bool, handle func(ct
 		return answer, core.ErrUnauthenticated
 	}
 	if c.args, err = parseQuery(r.URL.RawQuery, rt.query); err != nil {
+		return answer, err
+	}
+	if err := rt.refuseHeaders(r); err != nil {
 		return answer, err
 	}
 	if rt.versioned {
@@ -148,10 +155,51 @@ func perform[In, T any](a *api, rt route, c *call, bodiless bool, handle func(ct
 	default:
 		err = readBody(r, a.options.MaxBody, &in)
 	}
+	if err == nil {
+		err = check(&in)
+	}
 	if err != nil {
 		return answer, err
 	}
 	return handle(r.Context(), c, in)
+}
+
+// refuseHeaders refuses what would be dangerous to ignore: a condition or a key that
+// the operation does not keep.
+func (rt *route) refuseHeaders(r *http.Request) error {
+	if rt.method == http.MethodGet {
+		return nil
+	}
+	if !rt.versioned && r.Header.Get("If-Match") != "" {
+		return core.ErrVersion.Withf("this operation takes no If-Match: it would not be kept")
+	}
+	if !rt.keyed && r.Header.Get("Idempotency-Key") != "" {
+		return core.Invalid("Idempotency-Key", "unexpected", "", "", "this operation takes no key: it would not be kept")
+	}
+	return nil
+}
+
+// checkOf returns what checks an input by its validate tags: those of this package.
+// Those of the domains are checked by their services.
+func (a *api) checkOf(t reflect.Type) func(in any) error {
+	if t.PkgPath() != reflect.TypeFor[api]().PkgPath() || t == reflect.TypeFor[none]() {
+		return func(any) error { return nil }
+	}
+	return func(in any) error {
+		err := a.validate.Struct(in)
+		e, ok := errors.AsType[*core.Error](err)
+		if !ok {
+			return err
+		}
+		for i := range e.Violations { // a field of an embedded struct is the body's own
+			for _, f := range reflect.VisibleFields(t) {
+				if f.Anonymous {
+					e.Violations[i].Field = strings.TrimPrefix(e.Violations[i].Field, f.Name+".")
+				}
+			}
+		}
+		return e
+	}
 }
 
 // operation documents a route for huma.
@@ -161,7 +209,9 @@ func (a *api) operation(rt route) *huma.Operation {
 		Summary: rt.summary, Description: rt.description,
 		Responses: map[string]*huma.Response{strconv.Itoa(rt.status): {Description: http.StatusText(rt.status)}},
 	}
-	failures := []int{http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable}
+	failures := append([]int{
+		http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable,
+	}, rt.failures...)
 	if !rt.nobody {
 		failures = append(failures, http.StatusUnauthorized)
 		op.Security = []map[string][]string{{"bearer": {}}}
@@ -169,8 +219,16 @@ func (a *api) operation(rt route) *huma.Operation {
 			op.Security = append(op.Security, map[string][]string{}) // or nobody
 		}
 	}
-	if rt.method != http.MethodGet && !rt.nobody {
-		failures = append(failures, http.StatusForbidden, http.StatusConflict)
+	if rt.signedIn {
+		failures = append(failures, http.StatusForbidden)
+	}
+	if rt.method == http.MethodGet {
+		op.Responses["304"] = &huma.Response{Description: "The client has it already (If-None-Match)"}
+	} else {
+		failures = append(failures, http.StatusRequestEntityTooLarge, http.StatusPreconditionFailed)
+		if !rt.nobody {
+			failures = append(failures, http.StatusConflict)
+		}
 	}
 	for _, segment := range strings.Split(rt.path, "/") {
 		name, ok := strings.CutPrefix(segment, "{")
@@ -190,18 +248,21 @@ func (a *api) operation(rt route) *huma.Operation {
 	}
 	if rt.versioned {
 		header("If-Match", "The entity tag that a read gave: if it has changed since then, nothing is done")
-		failures = append(failures, http.StatusPreconditionFailed)
 	}
 	if rt.keyed {
 		header("Idempotency-Key", "At most 255 bytes of the caller's: the same request with the same key is done once, and answered alike")
 	}
-	a.document4xx(op, failures...)
+	a.documentFailures(op, failures...)
 	return op
 }
 
-func (a *api) document4xx(op *huma.Operation, failures ...int) {
+func (a *api) documentFailures(op *huma.Operation, failures ...int) {
 	for _, status := range failures {
-		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: jsonContent(problemType, a.problem)}
+		response := &huma.Response{Description: http.StatusText(status)}
+		if status >= http.StatusBadRequest {
+			response.Content = jsonContent(problemType, a.problem)
+		}
+		op.Responses[strconv.Itoa(status)] = response
 	}
 }
 
@@ -262,18 +323,23 @@ func (a *api) encode(answer any, send func(body []byte)) {
 
 // answer encodes an answer once and sends it whole, with its entity tag, or sends
 // that the client has it already.
-func (a *api) answer(w http.ResponseWriter, c *call, status int, answer any) {
+func (a *api) answer(w http.ResponseWriter, c *call, rt route, answer any) {
 	a.encode(answer, func(body []byte) {
-		tag := entityTag(c.at, body)
-		w.Header().Set("ETag", tag)
 		if c.location != "" {
 			w.Header().Set("Location", absolute(c.request, c.location))
 		}
+		if rt.secret {
+			w.Header().Set("Cache-Control", "no-store")
+			sendStatus(w, c.request, rt.status, "application/json", body)
+			return
+		}
+		tag := entityTag(c.at, body)
+		w.Header().Set("ETag", tag)
 		if read := c.request.Method == http.MethodGet || c.request.Method == http.MethodHead; read && noneMatch(c.request, tag) {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
-		sendStatus(w, c.request, status, "application/json", body)
+		sendStatus(w, c.request, rt.status, "application/json", body)
 	})
 }
 

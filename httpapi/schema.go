@@ -53,7 +53,11 @@ func (a *api) constrain(t reflect.Type, done map[reflect.Type]bool) {
 // bound adds the rules of a validate tag to a schema and reports whether the field
 // is required.
 func bound(s *huma.Schema, rules string) (required bool) {
+	empty := strings.HasPrefix(rules, "omitempty") // an empty value is taken, too
 	for rule := range strings.SplitSeq(rules, ",") {
+		if strings.Contains(rule, "|") {
+			continue // one rule or another: a schema of either would refuse what the other takes
+		}
 		name, limit, _ := strings.Cut(rule, "=")
 		n, _ := strconv.Atoi(limit) // 0 where the rule has no number
 		switch name {
@@ -62,7 +66,9 @@ func bound(s *huma.Schema, rules string) (required bool) {
 		case "max", "lte":
 			atMost(s, n)
 		case "min", "gte":
-			atLeast(s, n)
+			if !empty {
+				atLeast(s, n)
+			}
 		case "len":
 			atMost(s, n)
 			atLeast(s, n)
@@ -72,6 +78,9 @@ func bound(s *huma.Schema, rules string) (required bool) {
 			}
 		case "slug":
 			s.Pattern = "^[a-z0-9]([a-z0-9-]{0,118}[a-z0-9])?$"
+			if empty {
+				s.Pattern = "^([a-z0-9]([a-z0-9-]{0,118}[a-z0-9])?)?$"
+			}
 		case "username":
 			s.Pattern = "^[a-z0-9][a-z0-9_.-]{2,63}$"
 		case "email":

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/storage/postgres"
 	"github.com/ustat/ustat/storage/sqlite"
+	"github.com/ustat/ustat/tasks"
 )
 
 // principals are those who ask, in the order of the columns of policy.txt.
@@ -34,6 +36,7 @@ const password = "correct horse battery"
 type world struct {
 	t      *testing.T
 	p      *ustat.Platform
+	queue  *tasks.Memory // nobody works it
 	h      http.Handler
 	db     *sql.DB           // to look into what is stored
 	tokens map[string]string // access tokens by username; none for anonymous
@@ -43,12 +46,13 @@ type world struct {
 func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB)) *world {
 	t.Helper()
 	b, db := open(t)
-	p, err := ustat.New(b, nil)
+	queue := tasks.NewMemory(nil)
+	p, err := ustat.New(b, &ustat.Config{Queue: queue, TaskConcurrency: -1, NoRelay: true})
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context()))
 	h, err := httpapi.New(p, nil)
 	require.NoError(t, err)
-	w := &world{t: t, p: p, h: h, db: db, tokens: map[string]string{}}
+	w := &world{t: t, p: p, queue: queue, h: h, db: db, tokens: map[string]string{}}
 	for _, name := range principals[1:] {
 		role := core.Role(name)
 		switch name {
@@ -85,6 +89,14 @@ func (w *world) user(name string, role core.Role) {
 func (w *world) name() string {
 	w.n++
 	return fmt.Sprintf("name-%d", w.n)
+}
+
+// job returns the id of a new job that waits.
+func (w *world) job() string {
+	require.NoError(w.t, w.queue.Insert(w.t.Context(), tasks.Insert{Kind: "test", Key: w.name(), RunAt: time.Now().Add(time.Hour)}))
+	newest, err := w.queue.List(w.t.Context(), tasks.JobQuery{Limit: 1})
+	require.NoError(w.t, err)
+	return fmt.Sprint(newest[0].ID)
 }
 
 // subject is a course with two modules of one lesson each.
@@ -205,6 +217,10 @@ var requests = map[string]func(w *world, s subject) request{
 		require.NoError(w.t, err)
 		return request{"/tags/" + tag.Slug + "/", nil}
 	},
+
+	"jobs-list":  fixed("/admin/jobs/?state=waiting&kind=test", nil),
+	"jobs-get":   func(w *world, _ subject) request { return request{"/admin/jobs/" + w.job() + "/", nil} },
+	"jobs-retry": func(w *world, _ subject) request { return request{"/admin/jobs/" + w.job() + "/retry/", nil} },
 
 	"courses-top": fixed("/courses/top/", nil),
 	"courses-get": of("/", nil),

@@ -22,8 +22,17 @@ type Backend struct {
 	Reports  reports.Store // nil where no reports are made
 	Keys     Keys
 	Schema   Schema
+	// Atomic runs fn in one transaction of the database that Join joins: nil commits, an
+	// error or a panic rolls back; fn runs again when its error is core.ErrRetry. Nil
+	// where there is no such transaction, or one already.
+	Atomic func(ctx context.Context, fn func(tx *sql.Tx) error) error
 	// Ping fails when the database does not answer.
 	Ping func(ctx context.Context) error
+	// Verify looks for rows that contradict each other, such as a course without
+	// statistics, and returns one error for each rule that is broken, joined, or
+	// nil. It reads whole tables: it is for operators and tests, while nothing
+	// writes. Nil where the storage has no such rules.
+	Verify func(ctx context.Context) error
 	// Close ends what Open started. It never closes a handle that was given.
 	Close func() error
 }
@@ -71,6 +80,7 @@ func (b *Backend) Join(tx *sql.Tx) (*Backend, error) {
 			return nil, err
 		}
 	}
+	joined.Atomic = nil
 	joined.Close = func() error { return nil }
 	return &joined, nil
 }

@@ -9,8 +9,10 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
+	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/httpapi"
+	"github.com/ustat/ustat/tasks"
 	"github.com/ustat/ustat/transfer"
 )
 
@@ -30,7 +32,20 @@ func (migrateCmd) Run(ctx context.Context, p *program) (err error) {
 	for _, name := range applied {
 		fmt.Fprintln(p.stdout, "applied", name)
 	}
-	if len(applied) == 0 {
+	queue, err := p.openQueue(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, queue.Stop(ctx)) }()
+	switch err := queue.Check(ctx); {
+	case errors.Is(err, tasks.ErrNotMigrated):
+		if err := queue.Migrate(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintln(p.stdout, "applied the tables of the queue")
+	case err != nil:
+		return err
+	case len(applied) == 0:
 		fmt.Fprintln(p.stdout, "nothing to apply: the schema is up to date")
 	}
 	return nil
@@ -51,7 +66,7 @@ func (c *importCmd) Run(ctx context.Context, p *program) (err error) {
 	if info, err := os.Stat(c.Dir); err != nil || !info.IsDir() {
 		return usageError{fmt.Errorf("--dir: %s is no folder", c.Dir)}
 	}
-	platform, backend, err := p.start(ctx)
+	platform, backend, err := p.start(ctx, new(ustat.Config))
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,8 @@ import (
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/storage/postgres"
 	"github.com/ustat/ustat/storage/sqlite"
+	"github.com/ustat/ustat/tasks"
+	"github.com/ustat/ustat/tasks/riverqueue"
 )
 
 // The exit statuses.
@@ -114,6 +116,11 @@ func newLogger(format string, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, nil))
 }
 
+// isPostgres reports whether --db names a PostgreSQL database, and not a file.
+func isPostgres(dsn string) bool {
+	return strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://")
+}
+
 // open opens the database of --db.
 func (p *program) open(ctx context.Context) (*storage.Backend, error) {
 	observer := storage.Observer{OnQuery: p.logSlow}
@@ -121,7 +128,7 @@ func (p *program) open(ctx context.Context) (*storage.Backend, error) {
 	var backend *storage.Backend
 	var err error
 	switch scheme, _, isURL := strings.Cut(dsn, "://"); {
-	case isURL && (scheme == "postgres" || scheme == "postgresql"):
+	case isPostgres(dsn):
 		backend, err = postgres.Open(ctx, dsn, &postgres.Options{Observer: observer})
 	case isURL:
 		return nil, usageError{fmt.Errorf("--db: %s:// is no database that is known: give a file, or postgres://…", scheme)}
@@ -146,18 +153,37 @@ func (p *program) logSlow(ctx context.Context, q storage.Query) {
 	}
 }
 
+// openQueue opens the queue of background jobs in the database of --db.
+func (p *program) openQueue(ctx context.Context) (tasks.Queue, error) {
+	options := &riverqueue.Options{Logger: p.log}
+	var queue tasks.Queue
+	var err error
+	if isPostgres(p.cli.DB) {
+		queue, err = riverqueue.Postgres(ctx, p.cli.DB, options)
+	} else {
+		queue, err = riverqueue.SQLite(ctx, p.cli.DB, options)
+	}
+	if err != nil && ctx.Err() == nil {
+		return nil, usageError{fmt.Errorf("--db: %w", err)}
+	}
+	return queue, err
+}
+
 // start opens the database, and a platform over it that is migrated and started.
-func (p *program) start(ctx context.Context) (*ustat.Platform, *storage.Backend, error) {
+// Without a queue its events wait for a process that has one.
+func (p *program) start(ctx context.Context, config *ustat.Config) (*ustat.Platform, *storage.Backend, error) {
 	backend, err := p.open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	platform, err := ustat.New(backend, &ustat.Config{Logger: p.log})
-	if err == nil {
-		err = platform.Start(ctx)
-	}
+	config.Logger = p.log
+	platform, err := ustat.New(backend, config)
 	if err != nil {
 		err = errors.Join(err, backend.Close())
+	} else if err = platform.Start(ctx); err != nil {
+		err = errors.Join(err, platform.Stop(context.WithoutCancel(ctx)))
+	}
+	if err != nil {
 		if errors.Is(err, storage.ErrSchemaNew) || core.KindOf(err) == core.KindInvalid {
 			err = usageError{err}
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/csv"
 	"encoding/json"
 	"io"
@@ -51,6 +52,8 @@ func TestBadConfigurationIsOneLineAndStatus2(t *testing.T) {
 		{"user", "create", "--db", filepath.Join(dir, "a.db"), "--username", "bob", "--email", "b@example.org", "--role", "king"},
 		{"openapi", "--version", "v9"},
 		{"serve", "--db", filepath.Join(dir, "a.db"), "--addr", "nowhere:99999"},
+		{"serve", "--db", filepath.Join(dir, "a.db"), "--worker", "--tasks=-1"},
+		{"serve", "--db", filepath.Join(dir, "a.db"), "--addr", "127.0.0.1:0", "--tasks", "5000"},
 	} {
 		status, _, stderr := command(t, args...)
 		require.Equal(t, statusUsage, status, "%v: %s", args, stderr)
@@ -208,6 +211,36 @@ func TestServeAnswersStopsAndKeepsItsData(t *testing.T) {
 			require.Contains(t, out.String(), login)
 		}
 	}
+}
+
+// A process that only serves, and a worker beside it that delivers its events.
+func TestAWorkerServesItsHealthAndDoesTheWork(t *testing.T) {
+	t.Parallel()
+	db := filepath.Join(t.TempDir(), "w.db")
+	addr := freeAddr(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var out, errs bytes.Buffer
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"--db", db, "--addr", addr, "--worker"}, strings.NewReader(""), &out, &errs)
+	}()
+	waitFor(t, "http://"+addr+"/readyz")
+	response, err := http.Get("http://" + addr + "/api/v1/courses/")
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusNotFound, response.StatusCode)
+	status, _, stderr := command(t, "user", "create", "--db", db, "--username", "anna", "--email", "anna@example.org", "--role", "admin")
+	require.Equal(t, statusOK, status, stderr)
+	handle, err := sql.Open("sqlite", "file:"+db+"?_pragma=busy_timeout(5000)")
+	require.NoError(t, err)
+	defer handle.Close()
+	require.Eventually(t, func() bool {
+		var events, left int
+		err := handle.QueryRow("SELECT count(*), count(*) - count(done_at) FROM ustat_outbox").Scan(&events, &left)
+		return err == nil && events > 0 && left == 0
+	}, 20*time.Second, 20*time.Millisecond, "the worker takes the events over")
+	stop()
+	require.Equal(t, statusOK, <-ended, errs.String())
 }
 
 func freeAddr(t *testing.T) string {

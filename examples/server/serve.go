@@ -10,19 +10,28 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/httpapi"
+	"github.com/ustat/ustat/storage"
+	"github.com/ustat/ustat/tasks"
 )
 
-// drainTime is how long requests in flight may take to end after a signal.
+// drainTime is how long requests in flight, and then jobs, may take to end after a
+// signal.
 const drainTime = 10 * time.Second
 
 type serveCmd struct {
-	Addr string `default:"127.0.0.1:8080" env:"USTAT_ADDR" help:"The address to listen on."`
-	Demo bool   `default:"true" negatable:"" env:"USTAT_DEMO" help:"Fill an empty database with demo data."`
+	Addr   string `default:"127.0.0.1:8080" env:"USTAT_ADDR" help:"The address to listen on."`
+	Demo   bool   `default:"true" negatable:"" env:"USTAT_DEMO" help:"Fill an empty database with demo data."`
+	Tasks  int    `default:"10" env:"USTAT_TASKS" help:"How many background jobs are worked at once; -1 for none, where others work them."`
+	Worker bool   `env:"USTAT_WORKER" help:"Work background jobs and serve nothing but /healthz and /readyz."`
 }
 
 // Run serves until ctx ends, then lets requests in flight end.
 func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
+	if c.Worker && c.Tasks < 0 {
+		return usageError{errors.New("--worker: a worker works at least one job: give --tasks 1 or more")}
+	}
 	if os.Getenv("GOGC") == "" {
 		// The heap of a small platform is smaller than what one hash of a password
 		// takes: by Go's default each sign-in would begin a collection.
@@ -34,29 +43,29 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 		return usageError{fmt.Errorf("--addr: %w", err)}
 	}
 	defer listener.Close()
-	platform, backend, err := p.start(ctx)
+	queue, err := p.openQueue(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, platform.Stop(context.WithoutCancel(ctx))) }()
-	if c.Demo {
+	defer func() { err = errors.Join(err, queue.Stop(ctx)) }() // where no platform has done it
+	platform, backend, err := p.start(ctx, &ustat.Config{Queue: queue, TaskConcurrency: c.Tasks})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop(ctx, platform)) }()
+	if c.Demo && !c.Worker {
 		if err := p.fillDemo(ctx, platform, backend); err != nil {
 			return err
 		}
 	}
-	logins, err := demoLogins(ctx, backend)
+	handler, err := c.handler(ctx, p, platform, queue)
 	if err != nil {
 		return err
 	}
-	handler, err := httpapi.New(platform, &httpapi.Options{Logger: p.log})
-	if err != nil {
+	if err := c.greet(ctx, p, backend, listener.Addr()); err != nil {
 		return err
 	}
 	server := httpapi.Server(c.Addr, handler)
-	fmt.Fprintf(p.stdout, "Ustat serves http://%s/api/v1/courses/\nDocumentation:   http://%[1]s/api/v1/docs/\n", listener.Addr())
-	for _, u := range logins {
-		fmt.Fprintf(p.stdout, "Demo login:      %s / %s (%s)\n", u.Username, demoPassword, u.Role)
-	}
 
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -71,4 +80,45 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	return nil
+}
+
+// handler returns what is served: the API and River's interface, or health alone.
+func (c *serveCmd) handler(ctx context.Context, p *program, platform *ustat.Platform, queue tasks.Queue) (http.Handler, error) {
+	api, err := httpapi.New(platform, &httpapi.Options{Logger: p.log})
+	if err != nil || c.Worker {
+		return healthOnly(api), err
+	}
+	return p.withRiver(ctx, api, platform, queue)
+}
+
+// greet says where what is.
+func (c *serveCmd) greet(ctx context.Context, p *program, backend *storage.Backend, addr net.Addr) error {
+	if c.Worker {
+		fmt.Fprintf(p.stdout, "Ustat works background jobs\nHealth: http://%s/readyz\n", addr)
+		return nil
+	}
+	logins, err := demoLogins(ctx, backend)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "Ustat serves http://%s/api/v1/courses/\nDocumentation:   http://%[1]s/api/v1/docs/\n", addr)
+	for _, u := range logins {
+		fmt.Fprintf(p.stdout, "Demo login:      %s / %s (%s)\n", u.Username, demoPassword, u.Role)
+	}
+	return nil
+}
+
+// healthOnly serves nothing of the API but what tells how the process is.
+func healthOnly(handler http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/healthz", handler)
+	mux.Handle("/readyz", handler)
+	return mux
+}
+
+// stop stops a platform whose jobs have drainTime to end.
+func stop(ctx context.Context, platform *ustat.Platform) error {
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	return platform.Stop(drain)
 }

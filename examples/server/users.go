@@ -89,7 +89,7 @@ func (c *userRoleCmd) Run(ctx context.Context, p *program) error {
 // asOperator runs f on a started platform. What f finds wrong with the input is the
 // fault of the command line.
 func (p *program) asOperator(ctx context.Context, f func(platform *ustat.Platform) error) (err error) {
-	platform, _, err := p.start(ctx)
+	platform, _, err := p.start(ctx, new(ustat.Config))
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ var everywhereBelowTransport = map[string]string{
 	"github.com/stretchr/testify":    "tests only",
 	"github.com/schollz/progressbar": "the library says how far it is; programs draw it",
 	"github.com/alecthomas/kong":     "flags belong to programs",
+	"github.com/riverqueue":          "the queue's library lives in tasks/riverqueue",
 	module + "/storage":              "domains own their Store; storage implements it",
 	module + "/httpapi":              "transport knows services, never the other way",
 }
@@ -63,6 +64,9 @@ var rules = []rule{
 		"github.com/xuri": "the format of spreadsheets is a sub-package's", "github.com/minio": "a program that keeps its files in a folder compiles no S3",
 	})},
 	{[]string{"reports/xlsx"}, map[string]string{"github.com/uptrace/bun": "a format knows no storage", module + "/storage": "a format knows no storage", "testing": "tests only"}},
+	{[]string{"tasks"}, with(everywhereBelowTransport, map[string]string{
+		module + "/accounts": "tasks deliver any domain's events", module + "/courses": "tasks deliver any domain's events",
+	})},
 	{[]string{"transfer"}, without(everywhereBelowTransport, module+"/storage")},
 	{[]string{"."}, without(everywhereBelowTransport, module+"/storage")},
 	{[]string{"storage"}, without(everywhereBelowTransport, module+"/storage")},
@@ -116,7 +120,7 @@ func TestDomainsImportFewModules(t *testing.T) {
 	}
 	// Rich text: the sanitizer with its own, and the parser of Markdown.
 	richText := []string{"github.com/microcosm-cc/bluemonday", "github.com/aymerick/douceur", "github.com/gorilla/css", "github.com/yuin/goldmark"}
-	for _, pattern := range []string{"core", "accounts", "courses/...", "blob", "reports"} {
+	for _, pattern := range []string{"core", "accounts", "courses/...", "tasks", "blob", "reports"} {
 		for _, pkg := range list(t, pattern) {
 			for _, dep := range pkg.Deps {
 				first, _, _ := strings.Cut(dep, "/")

@@ -22,8 +22,10 @@ func classify(err error) sqlstore.Class {
 	}
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
+		// Neither says that a statement was not sent: pgx calls the answer of a COMMIT
+		// that is lost a closed connection, which it holds to be safe to retry.
 		if errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err) {
-			return sqlstore.NotSent
+			return sqlstore.Away
 		}
 		if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return sqlstore.Away

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -108,6 +109,33 @@ func (s suite) outbox(d, other domain) {
 		emit(t, b, d, list[2])
 		require.NoError(t, d.outbox(b).Done(timeout(t), ids[2]))
 		require.Equal(t, ids[:1], pending(t, b, d, 10))
+	})
+	s.run("OnCommit is told of commits that left events of this store, and of nothing else", func(t *testing.T, b *storage.Backend) {
+		store, ok := d.outbox(b).(core.Notifier)
+		if !ok {
+			t.Skip("this store does not tell of its commits")
+		}
+		told := 0
+		store.OnCommit(func() { told++ })
+		list, ids := events(3)
+		emit(t, b, other, list[2])
+		require.Zero(t, told, "a commit of another store")
+		require.NoError(t, d.update(timeout(t), b, func(ctx context.Context, tx rows) error { return tx.add(ctx, "quiet") }))
+		require.ErrorIs(t, d.update(timeout(t), b, func(ctx context.Context, tx rows) error { return errors.Join(tx.Emit(ctx, list[0]), errBoom) }), errBoom)
+		require.Zero(t, told, "a commit without events, and a rollback")
+		emit(t, b, d, list[0])
+		require.Equal(t, 1, told)
+		require.NoError(t, d.outbox(b).Done(timeout(t), ids[0]))
+		require.Equal(t, 1, told)
+	})
+	s.run("a payload longer than MaxPayload is ErrInvalid", func(t *testing.T, b *storage.Backend) {
+		fits := core.NewEvent("test", "x", core.Actor{}, day, strings.Repeat("x", core.MaxPayload-2))
+		long := fits
+		long.ID, long.Payload = uuid.New(), append([]byte(" "), fits.Payload...)
+		err := d.update(timeout(t), b, func(ctx context.Context, tx rows) error { return tx.Emit(ctx, long) })
+		require.ErrorIs(t, err, core.ErrInvalid)
+		emit(t, b, d, fits)
+		require.Len(t, pending(t, b, d, 10), 1)
 	})
 	s.run("thousands of events of one Update are all kept", func(t *testing.T, b *storage.Backend) {
 		list, ids := events(size(5000, 1000))

@@ -78,6 +78,7 @@ func RunReports(t *testing.T, open Open, limits Limits) {
 	s.updates(reportsDomain, accountsDomain)
 	s.outbox(reportsDomain, accountsDomain)
 	s.idempotency(reportsDomain)
+	s.forgetting(reportsDomain, accountsDomain)
 	s.reports()
 }
 

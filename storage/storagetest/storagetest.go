@@ -58,12 +58,14 @@ func RunAccounts(t *testing.T, open Open, limits Limits) {
 	s.updates(accountsDomain, coursesDomain)
 	s.outbox(accountsDomain, coursesDomain)
 	s.idempotency(accountsDomain)
+	s.forgetting(accountsDomain, coursesDomain)
 	s.users()
 	s.userLists()
 	s.userLocks()
 	s.profiles()
 	s.teachers()
 	s.sessions()
+	s.sessionsForgotten()
 }
 
 // RunCourses runs the cases of courses.Store.
@@ -72,6 +74,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.updates(coursesDomain, accountsDomain)
 	s.outbox(coursesDomain, accountsDomain)
 	s.idempotency(coursesDomain)
+	s.forgetting(coursesDomain, accountsDomain)
 	s.tree()
 	s.courses()
 	s.content()

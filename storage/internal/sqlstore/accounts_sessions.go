@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
@@ -145,4 +146,21 @@ func (t accountsTx) revoke(ctx context.Context, which string, arg any, at time.T
 	}
 	_, err := t.Tx.rawExec(ctx, "DELETE FROM ustat_refresh_tokens WHERE used_at IS NULL AND session_id IN (SELECT id FROM ustat_sessions WHERE "+which+")", arg)
 	return err
+}
+
+func (t accountsTx) ForgetTokens(ctx context.Context, before time.Time, limit int) (int, error) {
+	var sessions []uuid.UUID
+	if err := t.Tx.rawScan(ctx, &sessions, "DELETE FROM ustat_refresh_tokens WHERE hash IN (SELECT hash FROM ustat_refresh_tokens WHERE expires_at < ? ORDER BY expires_at LIMIT ?) RETURNING session_id",
+		core.Time(before), limit); err != nil || len(sessions) == 0 {
+		return 0, err
+	}
+	_, err := t.Tx.rawExec(ctx, "DELETE FROM ustat_sessions WHERE id IN (?) AND NOT EXISTS (SELECT 1 FROM ustat_refresh_tokens AS t WHERE t.session_id = ustat_sessions.id)",
+		bun.List(sessions))
+	return len(sessions), err
+}
+
+func (t accountsTx) ForgetSessions(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := t.Tx.rawExec(ctx, "DELETE FROM ustat_sessions WHERE id IN (SELECT s.id FROM ustat_sessions AS s WHERE s.revoked_at < ?"+
+		" AND NOT EXISTS (SELECT 1 FROM ustat_refresh_tokens AS t WHERE t.session_id = s.id) ORDER BY s.revoked_at LIMIT ?)", core.Time(before), limit)
+	return int(n), err
 }

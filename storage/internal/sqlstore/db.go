@@ -68,9 +68,8 @@ const (
 	Duplicate        // a unique key
 	BadRow           // a check, a foreign key, a value the engine refuses
 	Retry            // a concurrent transaction was in the way: run it again
-	Away             // the database does not answer
+	Away             // the database does not answer: what it was asked may have happened
 	RolledBack       // COMMIT was answered by a rollback
-	NotSent          // the statement never reached the database: nothing has happened
 )
 
 // DB is one database: a pool to read from, and a way to begin a transaction.
@@ -83,8 +82,11 @@ type DB struct {
 	closed     *atomic.Bool
 	gate       chan struct{} // the one writer of SQLite; nil where writers are many
 	holder     *atomic.Value // the operation that holds the gate: string
+	waiting    *atomic.Int64 // who waits for the gate
+	lastGap    *atomic.Int64 // when the file was last left alone, in ns
 	hook       hook
 	statements *statements // prepared on the reading pool
+	listeners  *listeners
 }
 
 // Options tune a DB. Zero fields get their defaults.
@@ -118,6 +120,7 @@ func NewDB(db *bun.DB, writer *sql.DB, dialect Dialect, opt Options) *DB {
 	d := &DB{
 		bun: db.WithQueryHook(h), hook: h, statements: &statements{text: map[string]*sql.Stmt{}},
 		writer: writer, dialect: dialect, opt: opt, closed: new(atomic.Bool), holder: new(atomic.Value),
+		waiting: new(atomic.Int64), lastGap: new(atomic.Int64), listeners: &listeners{calls: map[string][]func(){}},
 	}
 	if opt.OneWriter {
 		d.gate = make(chan struct{}, 1)
@@ -134,7 +137,7 @@ func setDefault(d *time.Duration, to time.Duration) {
 // Backend returns the stores of the database.
 func (d *DB) Backend() *storage.Backend {
 	return &storage.Backend{
-		Accounts: newAccounts(d), Courses: newCourses(d), Reports: newReports(d), Keys: keys{d}, Schema: schema{d}, Ping: d.ping,
+		Accounts: newAccounts(d), Courses: newCourses(d), Reports: newReports(d), Keys: keys{d}, Schema: schema{d}, Atomic: d.atomic, Ping: d.ping, Verify: d.verify,
 	}
 }
 
@@ -205,7 +208,7 @@ func (d *DB) translate(ctx context.Context, err error) error {
 		return core.ErrInvalid.Withf("the database refused a value").Because(err)
 	case Retry:
 		return core.ErrRetry.Because(err)
-	case Away, NotSent:
+	case Away:
 		return core.ErrUnavailable.Because(err)
 	}
 	if d.closed.Load() {

@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +52,9 @@ func (tx *Tx) Emit(ctx context.Context, events ...core.Event) error {
 		return err
 	}
 	for _, e := range events {
+		if len(e.Payload) > core.MaxPayload {
+			return core.Invalid("payload", "max", strconv.Itoa(core.MaxPayload), strconv.Itoa(len(e.Payload)), "the payload of an event is too long")
+		}
 		if err := checkJSON("payload", e.Payload); err != nil {
 			return err
 		}
@@ -161,10 +166,46 @@ func (tx *Tx) SaveAnswer(ctx context.Context, k core.IdempotencyKey, answer []by
 	return err
 }
 
+// ForgetKeys implements core.Tx.
+func (tx *Tx) ForgetKeys(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := tx.rawExec(ctx, "DELETE FROM ustat_idempotency WHERE (scope, key) IN (SELECT scope, key FROM ustat_idempotency WHERE created_at < ? ORDER BY created_at LIMIT ?)",
+		core.Time(before), limit)
+	return int(n), err
+}
+
 // outbox implements core.Outbox for the store of that name.
 type outbox struct {
 	session
 	store string
+}
+
+// OnCommit implements core.Notifier.
+func (o outbox) OnCommit(f func()) { o.db.listeners.add(o.store, f) }
+
+// listeners are told of commits that left events, by the store's name.
+type listeners struct {
+	mu    sync.RWMutex
+	calls map[string][]func()
+}
+
+func (l *listeners) add(store string, f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls[store] = append(l.calls[store], f)
+}
+
+// tell calls the listeners of a store, or all of them for "".
+func (l *listeners) tell(store string) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for name, calls := range l.calls {
+		if store != "" && store != name {
+			continue
+		}
+		for _, f := range calls {
+			f()
+		}
+	}
 }
 
 // Pending implements core.Outbox.
@@ -191,6 +232,17 @@ func (o outbox) Done(ctx context.Context, ids ...uuid.UUID) error {
 			o.db.opt.Now(), o.store, bun.List(ids))
 		return err
 	})
+}
+
+// Forget implements core.Outbox.
+func (o outbox) Forget(ctx context.Context, before time.Time, limit int) (removed int, err error) {
+	err = o.db.update(ctx, o.store, func(ctx context.Context, tx *Tx) error {
+		n, err := tx.rawExec(ctx, "DELETE FROM ustat_outbox WHERE id IN (SELECT id FROM ustat_outbox WHERE store = ? AND done_at < ? ORDER BY done_at LIMIT ?)",
+			o.store, core.Time(before), limit)
+		removed = int(n)
+		return err
+	})
+	return removed, err
 }
 
 // keys implements storage.Keys.

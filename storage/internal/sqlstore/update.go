@@ -10,6 +10,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // update runs fn in one transaction of the store with that name, again when the
@@ -39,6 +40,9 @@ func (d *DB) updateOnce(ctx context.Context, store string, fn func(ctx context.C
 		return err
 	}
 	defer release()
+	if err := fault.Hit("sqlstore.update.before_begin"); err != nil {
+		return err
+	}
 
 	// ctx cancels the wait for a connection and BEGIN. Once that has answered the
 	// transaction lives on detached, so that a cancelled caller cannot make
@@ -61,12 +65,40 @@ func (d *DB) updateOnce(ctx context.Context, store string, fn func(ctx context.C
 			_ = sqlTx.Rollback() // the connection is dropped when this fails
 		}
 	}()
+	if err := fault.Hit("sqlstore.update.after_begin"); err != nil {
+		return err
+	}
 	if err := tx.run(ctx, fn); err != nil {
+		return err
+	}
+	if err := fault.Hit("sqlstore.update.after_events"); err != nil {
 		return err
 	}
 	tx.done.Store(true)
 	committing = true
-	return d.commit(ctx, sqlTx, cancel)
+	if err := d.commit(ctx, sqlTx, cancel); err != nil {
+		return err
+	}
+	if len(tx.events) > 0 {
+		d.listeners.tell(store)
+	}
+	return nil
+}
+
+// atomic implements Backend.Atomic. What the joined stores emit inside fn is not
+// seen here, so every listener is told.
+func (d *DB) atomic(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	err := d.update(ctx, "atomic", func(_ context.Context, tx *Tx) error {
+		err := fn(tx.conn.(*sql.Tx))
+		if err != nil && d.dialect.Classify(err) == Retry { // of a statement of the caller's own
+			return core.ErrRetry.Because(err)
+		}
+		return err
+	})
+	if err == nil {
+		d.listeners.tell("")
+	}
+	return err
 }
 
 // commit ends the transaction. Neither the caller's ctx nor its deadline counts
@@ -76,9 +108,16 @@ func (d *DB) commit(ctx context.Context, tx *sql.Tx, cancel context.CancelFunc) 
 		_ = tx.Rollback()
 		return err
 	}
+	if err := fault.Hit("sqlstore.update.before_commit"); err != nil {
+		_ = tx.Rollback()
+		return err
+	}
 	timer := time.AfterFunc(d.opt.CommitTimeout, cancel)
 	defer timer.Stop()
 	err := tx.Commit()
+	if err == nil {
+		err = fault.Hit("sqlstore.update.after_commit")
+	}
 	if err == nil {
 		return nil
 	}
@@ -87,8 +126,6 @@ func (d *DB) commit(ctx context.Context, tx *sql.Tx, cancel context.CancelFunc) 
 		return core.ErrRetry.Because(err)
 	case RolledBack, BadRow, Duplicate:
 		return core.ErrConflict.Withf("the transaction was rolled back").Because(err)
-	case NotSent:
-		return core.ErrUnavailable.Because(err)
 	}
 	return core.ErrOutcomeUnknown.Because(err)
 }
@@ -104,6 +141,9 @@ func (tx *Tx) run(ctx context.Context, fn func(ctx context.Context, tx *Tx) erro
 	}
 	if tx.failed != nil {
 		return tx.failed
+	}
+	if err := fault.Hit("sqlstore.update.after_closure"); err != nil {
+		return err
 	}
 	return tx.flushEvents(inner)
 }
@@ -146,16 +186,38 @@ func (d *DB) takeWriter(ctx context.Context) (release func(), err error) {
 	}
 	timer := time.NewTimer(d.opt.WriterWait)
 	defer timer.Stop()
+	d.waiting.Add(1)
+	defer d.waiting.Add(-1)
 	select {
 	case d.gate <- struct{}{}:
 		d.holder.Store(core.Operation(ctx))
-		return func() { <-d.gate }, nil
+		return d.leaveGate, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-timer.C:
 		holder, _ := d.holder.Load().(string)
 		return nil, core.ErrBusy.Withf("the database's writer is held by %s for longer than %s", holder, d.opt.WriterWait)
 	}
+}
+
+// Writers of this process that come one right after the other would keep every other
+// connection out, of the queue or of another process: SQLite lets who waits only look
+// now and then. So they leave the file alone for gapLength each gapEvery.
+const (
+	gapEvery  = 12 * time.Millisecond
+	gapLength = 2 * time.Millisecond
+)
+
+// leaveGate lets the next writer of this process in.
+func (d *DB) leaveGate() {
+	now := time.Now()
+	if last := d.lastGap.Load(); d.waiting.Load() == 0 || now.UnixNano()-last > int64(time.Second) {
+		d.lastGap.Store(now.UnixNano()) // a pause has been or is about to be
+	} else if now.UnixNano()-last > int64(gapEvery) {
+		time.Sleep(gapLength)
+		d.lastGap.Store(time.Now().UnixNano())
+	}
+	<-d.gate
 }
 
 // atomically undoes what fn wrote when it fails, and leaves the Tx usable.

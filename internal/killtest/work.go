@@ -1,0 +1,106 @@
+package killtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/ustat/ustat/internal/fault"
+)
+
+// Work is what one worker process does.
+type Work struct {
+	// Engine is "sqlite", whose DSN is a path, or "postgres".
+	Engine string
+	DSN    string
+	// Lanes are worked at once, the operations of each one after the other.
+	Lanes [][]Op
+	// History is where the calls are written. Run sets it.
+	History string
+}
+
+// Op is one operation of the worker's table.
+type Op struct {
+	Name string            `json:"name"`
+	Args map[string]string `json:"args,omitempty"`
+	// Fault is armed for this operation; the zero Plan is none. Only one lane may
+	// have faults, but for kills.
+	Fault fault.Plan `json:"fault,omitzero"`
+}
+
+// Func does one operation. Its result becomes JSON.
+type Func func(ctx context.Context, args map[string]string) (any, error)
+
+// ReadWork reads what a worker is asked to do.
+func ReadWork(r io.Reader) (Work, error) {
+	var w Work
+	err := json.NewDecoder(r).Decode(&w)
+	return w, err
+}
+
+// Do works all lanes by the functions of a table and writes the history. It ends
+// with the first line that cannot be written.
+func (w Work) Do(ctx context.Context, table map[string]Func) error {
+	history, err := OpenHistory(w.History)
+	if err != nil {
+		return err
+	}
+	errs := make(chan error, len(w.Lanes))
+	var lanes sync.WaitGroup
+	for _, lane := range w.Lanes {
+		lanes.Go(func() {
+			for _, op := range lane {
+				if err := w.call(ctx, history, table, op); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	lanes.Wait()
+	close(errs)
+	return <-errs
+}
+
+func (w Work) call(ctx context.Context, history *History, table map[string]Func, op Op) error {
+	do, ok := table[op.Name]
+	if !ok {
+		return fmt.Errorf("killtest: there is no operation %q", op.Name)
+	}
+	id, err := history.Begin(op)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	alone := len(w.Lanes) == 1
+	if alone || op.Fault.Point != "" {
+		plan := op.Fault
+		plan.Cancel = cancel
+		if err := fault.Arm(plan); err != nil {
+			return err
+		}
+	}
+	result, err := safely(ctx, do, op.Args)
+	var hits []string
+	if alone {
+		hits = fault.Disarm()
+	}
+	return history.End(id, result, err, hits)
+}
+
+// panicked is a panic of an operation.
+type panicked struct{ value any }
+
+func (p panicked) Error() string { return fmt.Sprint("panic: ", p.value) }
+
+func safely(ctx context.Context, do Func, args map[string]string) (result any, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = panicked{value}
+		}
+	}()
+	return do(ctx, args)
+}

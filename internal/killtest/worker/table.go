@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+
+	"github.com/ustat/ustat"
+	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/internal/killtest"
+)
+
+// table is what the worker can do. "by" is the username of the actor; nobody is the
+// operator.
+func table(p *ustat.Platform) map[string]killtest.Func {
+	w := worker{p}
+	return map[string]killtest.Func{
+		"accounts.register": w.register,
+		"accounts.login":    w.login,
+		"accounts.refresh":  w.refresh,
+		"accounts.role":     w.role,
+		"accounts.disable":  w.disable,
+		"courses.create":    w.create,
+		"courses.submit":    w.move(p.Courses.Submit),
+		"courses.publish":   w.move(p.Courses.Publish),
+		"courses.archive":   w.move(p.Courses.Archive),
+		"courses.restore":   w.move(p.Courses.Restore),
+		"courses.module":    w.module,
+		"courses.lesson":    w.lesson,
+	}
+}
+
+type worker struct{ p *ustat.Platform }
+
+func (w worker) actor(ctx context.Context, args map[string]string) (core.Actor, error) {
+	if args["by"] == "" {
+		return accounts.System, nil
+	}
+	u, err := w.p.Accounts.UserByUsername(ctx, args["by"])
+	return core.Actor{UserID: u.ID, Role: u.Role}, err
+}
+
+func (w worker) register(ctx context.Context, args map[string]string) (any, error) {
+	return tokens(w.p.Accounts.Register(ctx, accounts.Registration{
+		Username: args["username"], Email: args["username"] + "@example.org", Password: core.Secret(args["password"]),
+	}, accounts.Client{Network: args["network"]}))
+}
+
+func (w worker) login(ctx context.Context, args map[string]string) (any, error) {
+	return tokens(w.p.Accounts.Login(ctx, accounts.Credentials{
+		Login: args["username"], Password: core.Secret(args["password"]),
+	}, accounts.Client{Network: args["network"]}))
+}
+
+func (w worker) refresh(ctx context.Context, args map[string]string) (any, error) {
+	return tokens(w.p.Accounts.Refresh(ctx, core.Secret(args["token"]), accounts.Client{Network: args["network"]}))
+}
+
+// tokens returns the text of tokens, which a core.Secret hides.
+func tokens(t accounts.Tokens, err error) (any, error) {
+	return killtest.Tokens{Access: string(t.Access), Refresh: string(t.Refresh)}, err
+}
+
+func (w worker) role(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Accounts.AssignRole(ctx, by, args["username"], core.Role(args["role"]))
+}
+
+func (w worker) disable(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Accounts.SetActive(ctx, by, args["username"], false)
+}
+
+func (w worker) create(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.Create(ctx, by, courses.NewCourse{
+		Title: args["slug"], Slug: args["slug"], Category: args["category"], Teacher: args["teacher"],
+		Price: &core.Money{Minor: 100, Currency: "EUR"}, Key: args["key"],
+	})
+}
+
+func (w worker) move(do func(context.Context, core.Actor, string, int64) (courses.Course, error)) killtest.Func {
+	return func(ctx context.Context, args map[string]string) (any, error) {
+		by, err := w.actor(ctx, args)
+		if err != nil {
+			return nil, err
+		}
+		return do(ctx, by, args["slug"], 0)
+	}
+}
+
+func (w worker) module(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.CreateModule(ctx, by, args["slug"], courses.NewModule{Title: "Module"})
+}
+
+// lesson adds a lesson to the first module of a course.
+func (w worker) lesson(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	page, err := w.p.Courses.Modules(ctx, by, args["slug"], core.Page{Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(page.Items) == 0 {
+		return nil, courses.ErrModuleNotFound
+	}
+	return w.p.Courses.CreateLesson(ctx, by, args["slug"], page.Items[0].ID, courses.NewLesson{Title: "Lesson", Kind: courses.Text})
+}

@@ -1,0 +1,177 @@
+package killtest_test
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/internal/killtest"
+	"github.com/ustat/ustat/internal/pgtest"
+	"github.com/ustat/ustat/storage"
+	"github.com/ustat/ustat/storage/postgres"
+	"github.com/ustat/ustat/storage/sqlite"
+	"github.com/ustat/ustat/ustattest"
+)
+
+func TestMain(m *testing.M) { killtest.Main(m) }
+
+// world is a database that workers work on and the test looks at beside them.
+type world struct {
+	*ustattest.Platform
+	engine, dsn string
+	beside      *sql.DB
+}
+
+// onEachEngine runs a test in a world of its own on SQLite and on PostgreSQL.
+func onEachEngine(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "ustat.db")
+		backend, err := sqlite.Open(t.Context(), path, nil)
+		require.NoError(t, err)
+		test(t, newWorld(t, backend, "sqlite", path, "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)"))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		dsn := pgtest.DSN(t)
+		backend, err := postgres.Open(t.Context(), dsn, nil)
+		require.NoError(t, err)
+		test(t, newWorld(t, backend, "postgres", dsn, "pgx", dsn))
+	})
+}
+
+// newWorld has a teacher anna, an admin root and a category.
+func newWorld(t *testing.T, backend *storage.Backend, engine, dsn, driver, besideDSN string) *world {
+	t.Helper()
+	ctx := t.Context()
+	w := &world{Platform: ustattest.New(t, ustattest.WithBackend(backend)), engine: engine, dsn: dsn}
+	for username, role := range map[string]core.Role{"anna": core.Teacher, "root": core.Admin} {
+		_, err := w.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{Username: username, Email: username + "@example.org", Role: role})
+		require.NoError(t, err)
+	}
+	_, err := w.Courses.CreateCategory(ctx, accounts.System, courses.NewCategory{Name: "Category", Slug: "category"})
+	require.NoError(t, err)
+	w.beside, err = sql.Open(driver, besideDSN)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = w.beside.Close() })
+	return w
+}
+
+// inReview makes a course that can be published.
+func (w *world) inReview(t *testing.T, slug string) {
+	t.Helper()
+	ctx := t.Context()
+	_, err := w.Courses.Create(ctx, accounts.System, courses.NewCourse{
+		Title: slug, Slug: slug, Category: "category", Teacher: "anna", Price: &core.Money{Currency: "EUR"},
+	})
+	require.NoError(t, err)
+	m, err := w.Courses.CreateModule(ctx, accounts.System, slug, courses.NewModule{Title: "Module"})
+	require.NoError(t, err)
+	_, err = w.Courses.CreateLesson(ctx, accounts.System, slug, m.ID, courses.NewLesson{Title: "Lesson", Kind: courses.Text})
+	require.NoError(t, err)
+	_, err = w.Courses.Submit(ctx, accounts.System, slug, 0)
+	require.NoError(t, err)
+}
+
+// run has a worker do one operation after the other.
+func (w *world) run(t *testing.T, ops ...killtest.Op) killtest.Ended {
+	t.Helper()
+	return killtest.Run(t, w.work(ops), killtest.NoKill)
+}
+
+func (w *world) work(lanes ...[]killtest.Op) killtest.Work {
+	return killtest.Work{Engine: w.engine, DSN: w.dsn, Lanes: lanes}
+}
+
+// one is run for a single operation that must succeed.
+func (w *world) one(t *testing.T, op killtest.Op) killtest.Call {
+	t.Helper()
+	call := w.run(t, op).Calls[0]
+	require.Equal(t, killtest.OK, call.Outcome, "%s: %s", op.Name, call.Error)
+	return call
+}
+
+// rows returns the rows of a query as text, in order.
+func (w *world) rows(t *testing.T, query string) []string {
+	t.Helper()
+	found, err := w.beside.QueryContext(t.Context(), query)
+	require.NoError(t, err)
+	defer found.Close()
+	columns, err := found.Columns()
+	require.NoError(t, err)
+	var rows []string
+	for found.Next() {
+		values, places := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			places[i] = &values[i]
+		}
+		require.NoError(t, found.Scan(places...))
+		rows = append(rows, fmt.Sprint(values...))
+	}
+	require.NoError(t, found.Err())
+	slices.Sort(rows)
+	return rows
+}
+
+// tables are what an operation may change; their rows together are the state.
+var tables = []string{
+	"ustat_users", "ustat_profiles", "ustat_sessions", "ustat_refresh_tokens", "ustat_producer_teachers", "ustat_courses", "ustat_course_stats",
+	"ustat_course_slugs", "ustat_modules", "ustat_categories", "ustat_outbox", "ustat_audit", "ustat_idempotency",
+}
+
+// state returns all rows of all tables.
+func (w *world) state(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, table := range tables {
+		fmt.Fprintln(&all, table)
+		for _, row := range w.rows(t, "SELECT * FROM "+table) {
+			fmt.Fprintln(&all, " ", row)
+		}
+	}
+	return all.String()
+}
+
+func (w *world) check(t *testing.T) {
+	t.Helper()
+	require.NoError(t, ustattest.CheckInvariants(context.WithoutCancel(t.Context()), w.Backend))
+}
+
+// scale returns how much larger than usual a test is to be.
+func scale(t testing.TB) int {
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("USTAT_TEST_SCALE"), "1"))
+	require.NoError(t, err, "USTAT_TEST_SCALE")
+	return n
+}
+
+// count returns the one number of a query.
+func (w *world) count(t *testing.T, query string) (n int) {
+	t.Helper()
+	require.NoError(t, w.beside.QueryRowContext(t.Context(), query).Scan(&n), query)
+	return n
+}
+
+const password = "a long enough secret"
+
+// register signs a student up and returns their refresh token.
+func (w *world) register(t *testing.T, username string) string {
+	t.Helper()
+	tokens, err := w.Accounts.Register(t.Context(), accounts.Registration{
+		Username: username, Email: username + "@example.org", Password: password,
+	}, accounts.Client{Network: username})
+	require.NoError(t, err)
+	return string(tokens.Refresh)
+}

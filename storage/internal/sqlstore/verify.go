@@ -1,0 +1,48 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// rule is a query for the rows that contradict others. Its one column names them.
+type rule struct{ name, query string }
+
+// rules hold what no constraint of the schema can. Each is one statement.
+var rules = []rule{
+	{"a course without statistics", "SELECT c.slug FROM ustat_courses AS c LEFT JOIN ustat_course_stats AS s ON s.course_id = c.id WHERE s.course_id IS NULL"},
+	{"statistics that list a course elsewhere than it is", "SELECT c.slug FROM ustat_courses AS c JOIN ustat_course_stats AS s ON s.course_id = c.id" +
+		" WHERE s.status <> c.status OR coalesce(s.category_id, 0) <> coalesce(c.category_id, 0) OR s.teacher_id <> c.teacher_id OR s.lang <> c.lang"},
+	{"a tag that lists a course elsewhere than it is", "SELECT DISTINCT c.slug FROM ustat_courses AS c JOIN ustat_course_tags AS t ON t.course_id = c.id" +
+		" WHERE t.status <> c.status OR t.created_at <> c.created_at OR t.currency <> c.currency OR t.price_minor <> c.price_minor"},
+	{"a slug of one course that another had before", "SELECT c.slug FROM ustat_courses AS c JOIN ustat_course_slugs AS s ON s.slug = c.slug WHERE s.course_id <> c.id"},
+	{"a lesson in a module of another course", "SELECT c.slug FROM ustat_lessons AS l JOIN ustat_modules AS m ON m.id = l.module_id" +
+		" JOIN ustat_courses AS c ON c.id = l.course_id WHERE m.course_id <> l.course_id"},
+	{"a user without a profile", "SELECT u.username FROM ustat_users AS u LEFT JOIN ustat_profiles AS p ON p.user_id = u.id WHERE p.user_id IS NULL"},
+	{"a session with two unused refresh tokens", "SELECT CAST(session_id AS TEXT) FROM ustat_refresh_tokens WHERE used_at IS NULL GROUP BY session_id HAVING count(*) > 1"},
+	{"a revoked session with an unused refresh token", "SELECT DISTINCT CAST(s.id AS TEXT) FROM ustat_sessions AS s" +
+		" JOIN ustat_refresh_tokens AS t ON t.session_id = s.id WHERE s.revoked_at IS NOT NULL AND t.used_at IS NULL"},
+	{"a living session whose refresh tokens are all used", "SELECT CAST(s.id AS TEXT) FROM ustat_sessions AS s JOIN ustat_refresh_tokens AS t ON t.session_id = s.id" +
+		" WHERE s.revoked_at IS NULL GROUP BY s.id HAVING sum(CASE WHEN t.used_at IS NULL THEN 1 ELSE 0 END) = 0"},
+	{"no active admin is left", "SELECT 'the audit log knows of one' FROM (SELECT count(*) AS n FROM ustat_users WHERE role = 'admin' AND active) AS admins" +
+		" WHERE n = 0 AND EXISTS (SELECT 1 FROM ustat_audit WHERE action = 'accounts.role_changed' AND detail LIKE '%\"from\":\"admin\"%')"},
+	{"an event without a store, a type, a version or a subject", "SELECT CAST(id AS TEXT) FROM ustat_outbox WHERE store = '' OR type = '' OR version < 1 OR subject = ''"},
+}
+
+// verify runs every rule. It is storage.Backend.Verify.
+func (d *DB) verify(ctx context.Context) error {
+	const most = 3 // rows that are named
+	s := session{db: d}
+	var broken []error
+	for _, r := range rules {
+		var rows []string
+		if err := s.rawScan(ctx, &rows, r.query+" LIMIT ?", most); err != nil {
+			return fmt.Errorf("verify: %s: %w", r.name, err)
+		}
+		if len(rows) > 0 {
+			broken = append(broken, fmt.Errorf("%s: %q", r.name, rows))
+		}
+	}
+	return errors.Join(broken...)
+}

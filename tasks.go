@@ -1,0 +1,201 @@
+package ustat
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/tasks"
+)
+
+// Retention says how long is kept what is needed for a while only. Audit rows are
+// kept for ever.
+type Retention struct {
+	// Idempotency is of idempotency keys and their answers, at least 24 h. Zero means
+	// 24 h.
+	Idempotency time.Duration
+	// RefreshTokens is of refresh tokens after they have expired, and of the sessions
+	// that they were of, at least 1 h. Zero means 24 h.
+	RefreshTokens time.Duration
+	// Outbox is of events that were delivered, at least 1 h. Zero means 7 days.
+	Outbox time.Duration
+	// Jobs is of jobs that are done or discarded, at least 48 h, since who has a job's
+	// key knows that it was there. Zero means 7 days.
+	Jobs time.Duration
+}
+
+const day = 24 * time.Hour
+
+func (r *Retention) setDefaults() error {
+	for _, f := range []struct {
+		name             string
+		value            *time.Duration
+		least, otherwise time.Duration
+	}{
+		{"Idempotency", &r.Idempotency, day, day},
+		{"RefreshTokens", &r.RefreshTokens, time.Hour, day},
+		{"Outbox", &r.Outbox, time.Hour, 7 * day},
+		{"Jobs", &r.Jobs, 2 * day, 7 * day},
+	} {
+		if *f.value == 0 {
+			*f.value = f.otherwise
+		}
+		if *f.value < f.least {
+			return core.Invalid("Retention."+f.name, "min", f.least.String(), f.value.String(), "it is kept for longer than that")
+		}
+	}
+	return nil
+}
+
+// CleanupTask is the name of the periodic work that removes what Config.Retention
+// says, once an hour.
+const CleanupTask = "ustat.cleanup"
+
+// Subscribe adds a subscriber to the events of every store, before Start. Every
+// process of a platform that delivers events (see Config.NoRelay) has the same
+// subscribers: an event goes to those of the process that takes it over. It fails as
+// tasks.Registry.Subscribe does; without Config.Queue, Start fails.
+func (p *Platform) Subscribe(s tasks.Subscription) error { return p.Tasks.Subscribe(s) }
+
+// startTasks starts the delivery of events and the work, where there is a queue.
+func (p *Platform) startTasks(ctx context.Context) error {
+	c := p.config
+	if c.Queue == nil {
+		if !p.Tasks.Empty() {
+			return core.Invalid("Queue", "required", "", "", "there are subscribers, kinds of jobs or periodic work, and no queue to give them anything: set Config.Queue")
+		}
+		return nil
+	}
+	if err := p.prepareQueue(ctx); err != nil {
+		return err
+	}
+	if err := p.Tasks.Every(tasks.Periodic{Name: CleanupTask, Every: time.Hour, Timeout: 10 * time.Minute, Do: p.cleanup}); err != nil {
+		return err
+	}
+	config := tasks.Config{
+		Registry: p.Tasks, Queue: c.Queue, Concurrency: c.TaskConcurrency, NoRelay: c.NoRelay, Clock: c.Clock, Logger: c.Logger,
+		Sources: []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}},
+	}
+	runner, err := tasks.NewRunner(config)
+	if err != nil {
+		return err
+	}
+	p.runner = runner
+	return runner.Start(ctx)
+}
+
+func (p *Platform) prepareQueue(ctx context.Context) error {
+	if p.config.ManualMigrations {
+		return p.config.Queue.Check(ctx)
+	}
+	return p.config.Queue.Migrate(ctx)
+}
+
+// stopTasks ends the delivery and the work. A queue that was not started is closed
+// all the same.
+func (p *Platform) stopTasks(ctx context.Context) error {
+	switch {
+	case p.config.Queue == nil:
+		return nil
+	case p.runner == nil:
+		return p.config.Queue.Stop(ctx)
+	}
+	return p.runner.Stop(ctx)
+}
+
+// cleanup removes what has been kept for long enough: a batch at a time, each in a
+// short transaction of its own, with a pause after it.
+func (p *Platform) cleanup(ctx context.Context, _ time.Time) error {
+	ctx = core.WithOperation(ctx, CleanupTask)
+	r, now := p.config.Retention, p.config.Clock.Now()
+	var errs []error
+	for _, what := range []struct {
+		name   string
+		before time.Time
+		batch  func(ctx context.Context, before time.Time, limit int) (int, error)
+	}{
+		{"events of accounts", now.Add(-r.Outbox), p.backend.Accounts.Forget},
+		{"events of courses", now.Add(-r.Outbox), p.backend.Courses.Forget},
+		{"idempotency keys", now.Add(-r.Idempotency), p.forgetInAccounts(accounts.Tx.ForgetKeys)},
+		{"refresh tokens", now.Add(-r.RefreshTokens), p.forgetInAccounts(accounts.Tx.ForgetTokens)},
+		// A session's tokens are gone by then, with its last one's time.
+		{"revoked sessions", now.Add(-r.RefreshTokens - p.config.RefreshTTL), p.forgetInAccounts(accounts.Tx.ForgetSessions)},
+		{"jobs", now.Add(-r.Jobs), p.config.Queue.Cleanup},
+	} {
+		n, err := tasks.Cleanup(ctx, what.before, what.batch)
+		if n > 0 {
+			p.config.Logger.InfoContext(ctx, "removed what was kept for long enough", "what", what.name, "count", n)
+		}
+		errs = append(errs, err) // one that fails keeps no other from being removed
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Platform) forgetInAccounts(forget func(tx accounts.Tx, ctx context.Context, before time.Time, limit int) (int, error)) func(context.Context, time.Time, int) (int, error) {
+	return func(ctx context.Context, before time.Time, limit int) (n int, err error) {
+		err = p.backend.Accounts.Update(ctx, func(ctx context.Context, tx accounts.Tx) (err error) {
+			n, err = forget(tx, ctx, before, limit)
+			return err
+		})
+		return n, err
+	}
+}
+
+// audit writes an audit row by itself, for services without a store of their own.
+func (p *Platform) audit(ctx context.Context, entry core.AuditEntry) error {
+	return p.backend.Accounts.Update(ctx, func(ctx context.Context, tx accounts.Tx) error { return tx.Audit(ctx, entry) })
+}
+
+// In returns the services inside the caller's transaction: all rules apply, reads
+// see the transaction, an Update is a savepoint, a refused call does not poison
+// it, and events leave with its commit. Nothing is run again inside: where the
+// database asks for that, the error is core.ErrRetry and the host runs its
+// transaction again. A bun.Tx joins by its embedded *sql.Tx. Use the result on one
+// goroutine and not after the transaction.
+//
+// The platform must be started. On SQLite the transaction must hold the write lock
+// from its start (_txlock=immediate).
+func (p *Platform) In(tx *sql.Tx) (*Platform, error) {
+	joined, err := p.backend.Join(tx)
+	if err != nil {
+		return nil, err
+	}
+	in := &Platform{backend: joined, config: p.config, validate: p.validate, cursors: p.cursors, tokens: p.tokens, Tasks: p.Tasks, tx: tx}
+	in.started.Store(true)
+	in.assemble()
+	return in, nil
+}
+
+// Atomic runs fn in one transaction of the platform's database and hands it the
+// services inside, as In does: nil commits all that they did, an error or a panic
+// rolls it back, and events leave with the commit. Rows of the caller's own are
+// written with Tx. A transaction that meets a concurrent one is run again, so fn
+// only reads what it captured and assigns results whole; it uses no other services
+// than those it is handed. It fails with core.ErrCannotJoin where a store cannot take
+// part, and inside another transaction.
+func (p *Platform) Atomic(ctx context.Context, fn func(p *Platform) error) error {
+	if p.backend.Atomic == nil {
+		return core.ErrCannotJoin.Withf("there is no transaction of the platform's own to be had here")
+	}
+	return p.backend.Atomic(core.WithOperation(ctx, "ustat.Atomic"), func(tx *sql.Tx) error {
+		in, err := p.In(tx)
+		if err != nil {
+			return err
+		}
+		return fn(in)
+	})
+}
+
+// Tx returns the transaction that the platform is inside, of In or Atomic, or nil.
+func (p *Platform) Tx() *sql.Tx { return p.tx }
+
+// TaskStats returns what this process has delivered and worked since its Start.
+func (p *Platform) TaskStats() tasks.Stats {
+	if p.runner == nil {
+		return tasks.Stats{}
+	}
+	return p.runner.Stats()
+}

@@ -1,0 +1,191 @@
+package ustattest_test
+
+import (
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ustat/ustat"
+	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/internal/pgtest"
+	"github.com/ustat/ustat/storage"
+	"github.com/ustat/ustat/storage/postgres"
+	"github.com/ustat/ustat/storage/sqlite"
+	"github.com/ustat/ustat/transfer"
+	"github.com/ustat/ustat/ustattest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// engine opens a copy of one filled database, and a handle beside it by which rows
+// are broken.
+type engine func(t *testing.T) (b *storage.Backend, beside *sql.DB)
+
+func onSQLite(t *testing.T) engine {
+	filled := filepath.Join(t.TempDir(), "filled.db")
+	backend, err := sqlite.Open(t.Context(), filled, nil)
+	require.NoError(t, err)
+	fill(t, backend)
+	file, err := os.ReadFile(filled)
+	require.NoError(t, err)
+	return func(t *testing.T) (*storage.Backend, *sql.DB) {
+		path := filepath.Join(t.TempDir(), "ustat.db")
+		require.NoError(t, os.WriteFile(path, file, 0o600))
+		backend, err := sqlite.Open(t.Context(), path, nil)
+		require.NoError(t, err)
+		return opened(t, backend, "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
+	}
+}
+
+func onPostgres(*testing.T) engine {
+	return func(t *testing.T) (*storage.Backend, *sql.DB) {
+		dsn := pgtest.Template(t, "filled", func(dsn string) error {
+			backend, err := postgres.Open(t.Context(), dsn, nil)
+			if err == nil {
+				fill(t, backend)
+			}
+			return err
+		})
+		backend, err := postgres.Open(t.Context(), dsn, nil)
+		require.NoError(t, err)
+		return opened(t, backend, "pgx", dsn)
+	}
+}
+
+func opened(t *testing.T, backend *storage.Backend, driver, dsn string) (*storage.Backend, *sql.DB) {
+	t.Helper()
+	beside, err := sql.Open(driver, dsn)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = errors.Join(beside.Close(), backend.Close()) })
+	return backend, beside
+}
+
+// fill makes a teacher, an admin, a student with a session, a published course that
+// was renamed and a draft, and closes the backend.
+func fill(t *testing.T, backend *storage.Backend) {
+	t.Helper()
+	ctx := t.Context()
+	e := ustattest.New(t, ustattest.WithBackend(backend))
+	defer func() { require.NoError(t, e.Stop(ctx)) }()
+	for username, role := range map[string]core.Role{"anna": core.Teacher, "root": core.Admin} {
+		_, err := e.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{Username: username, Email: username + "@example.org", Role: role})
+		require.NoError(t, err)
+	}
+	_, err := e.Accounts.Register(ctx, accounts.Registration{Username: "student", Email: "s@example.org", Password: "a long enough secret"}, accounts.Client{})
+	require.NoError(t, err)
+	for _, slug := range []string{"above", "below"} {
+		parent := map[string]string{"below": "above"}[slug]
+		_, err := e.Courses.CreateCategory(ctx, accounts.System, courses.NewCategory{Name: slug, Slug: slug, Parent: parent})
+		require.NoError(t, err)
+	}
+	_, err = e.Courses.CreateTag(ctx, accounts.System, courses.NewTag{Name: "tag", Slug: "tag"})
+	require.NoError(t, err)
+	for _, slug := range []string{"first", "draft"} {
+		_, err := e.Courses.Create(ctx, accounts.System, courses.NewCourse{
+			Title: slug, Slug: slug, Category: "below", Tags: []string{"tag"}, Teacher: "anna", Price: &core.Money{Currency: "EUR"},
+		})
+		require.NoError(t, err)
+	}
+	m, err := e.Courses.CreateModule(ctx, accounts.System, "first", courses.NewModule{Title: "Module"})
+	require.NoError(t, err)
+	_, err = e.Courses.CreateLesson(ctx, accounts.System, "first", m.ID, courses.NewLesson{Title: "Lesson", Kind: courses.Text})
+	require.NoError(t, err)
+	_, err = e.Courses.Submit(ctx, accounts.System, "first", 0)
+	require.NoError(t, err)
+	_, err = e.Courses.Publish(ctx, accounts.System, "first", 0)
+	require.NoError(t, err)
+	renamed := "renamed"
+	_, err = e.Courses.Edit(ctx, accounts.System, "first", courses.CourseEdit{Slug: &renamed})
+	require.NoError(t, err)
+}
+
+// breaks is what each rule of CheckInvariants finds, by the statements that break it.
+var breaks = []struct {
+	found string
+	with  []string
+}{
+	{`the category "above" counts 7 courses and has 1`, []string{"UPDATE ustat_categories SET course_count = 7 WHERE slug = 'above'"}},
+	{`the published course "renamed" has no lesson`, []string{"DELETE FROM ustat_lessons"}},
+	{`the published course "renamed" has no teacher`, []string{"UPDATE ustat_users SET role = 'student' WHERE username = 'anna'"}},
+	{"no active admin is left", []string{"UPDATE ustat_users SET active = FALSE WHERE username = 'root'"}},
+	{"no active admin is left: [", []string{
+		"UPDATE ustat_users SET role = 'student' WHERE username = 'root'",
+		`INSERT INTO ustat_audit (at, actor_id, action, subject, detail) VALUES ('2028-01-01 00:00:00+00:00', 0, 'accounts.role_changed', 'user/root', '{"from":"admin","to":"student"}')`,
+	}},
+	{`a course without statistics: ["draft"]`, []string{"DELETE FROM ustat_course_stats WHERE status = 'draft'"}},
+	{`statistics that list a course elsewhere than it is: ["renamed"]`, []string{"UPDATE ustat_course_stats SET status = 'draft'"}},
+	{`a tag that lists a course elsewhere than it is: ["renamed"]`, []string{"UPDATE ustat_course_tags SET price_minor = 7 WHERE status = 'published'"}},
+	{`a slug of one course that another had before: ["draft"]`, []string{"UPDATE ustat_course_slugs SET slug = 'draft'"}},
+	{"a lesson in a module of another course", []string{"UPDATE ustat_lessons SET course_id = (SELECT id FROM ustat_courses WHERE slug = 'draft')"}},
+	{`a user without a profile: ["student"]`, []string{"DELETE FROM ustat_profiles WHERE slug = 'student'"}},
+	{"a living session whose refresh tokens are all used", []string{"UPDATE ustat_refresh_tokens SET used_at = created_at"}},
+	{"a revoked session with an unused refresh token", []string{"UPDATE ustat_sessions SET revoked_at = created_at"}},
+	{"a session with two unused refresh tokens", []string{
+		"DROP INDEX ustat_refresh_tokens_unused",
+		"INSERT INTO ustat_refresh_tokens (hash, session_id, created_at, expires_at) SELECT CAST('00000000000000000000000000000000' AS %BYTES%), session_id, created_at, expires_at FROM ustat_refresh_tokens",
+	}},
+	{`the event 00000000-0000-4000-8000-000000000000 of courses, "x" about "y", is not whole`, []string{
+		"INSERT INTO ustat_outbox (id, store, type, version, subject, actor_id, at, payload) VALUES ('00000000-0000-4000-8000-000000000000', 'courses', 'x', 1, 'y', 0, '2028-01-01 00:00:00+00:00', '{}')",
+	}},
+	{"an event without a store, a type, a version or a subject", []string{"UPDATE ustat_outbox SET version = 0, done_at = at"}},
+}
+
+func TestCheckInvariantsFindsWhatIsBroken(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T) engine{"sqlite": onSQLite, "postgres": onPostgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			engine := open(t)
+			backend, _ := engine(t)
+			require.NoError(t, ustattest.CheckInvariants(t.Context(), backend))
+			bytes := map[string]string{"sqlite": "BLOB", "postgres": "BYTEA"}[name]
+			for _, broken := range breaks {
+				t.Run(broken.found, func(t *testing.T) {
+					backend, beside := engine(t)
+					for _, statement := range broken.with {
+						_, err := beside.ExecContext(t.Context(), strings.ReplaceAll(statement, "%BYTES%", bytes))
+						require.NoError(t, err, statement)
+					}
+					require.ErrorContains(t, ustattest.CheckInvariants(t.Context(), backend), broken.found)
+				})
+			}
+		})
+	}
+}
+
+func TestWhatIsImportedHoldsTheInvariants(t *testing.T) {
+	t.Parallel()
+	p := ustattest.New(t)
+	_, err := transfer.Import(t.Context(), p.Backend, os.DirFS("../examples/server/demo"), nil)
+	require.NoError(t, err)
+	require.NoError(t, ustattest.CheckInvariants(t.Context(), p.Backend))
+}
+
+func TestAPlatformOfATestIsItsOwn(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	one := ustattest.New(t, ustattest.WithConfig(ustat.Config{Issuer: "one", AccessTTL: time.Minute}))
+	other := ustattest.New(t)
+	tokens, err := one.Accounts.Register(ctx, accounts.Registration{Username: "student", Email: "s@example.org", Password: "a long enough secret"}, accounts.Client{})
+	require.NoError(t, err)
+	require.Len(t, one.Events(t), 1)
+	require.Len(t, one.Events(t, "accounts.user_registered"), 1)
+	require.Empty(t, one.Events(t, "courses.created"))
+	require.Empty(t, other.Events(t))
+	require.Equal(t, ustattest.Epoch, one.Events(t)[0].At)
+
+	_, err = one.Accounts.Authenticate(ctx, string(tokens.Access))
+	require.NoError(t, err)
+	one.Clock.Advance(2 * time.Minute)
+	_, err = one.Accounts.Authenticate(ctx, string(tokens.Access))
+	require.ErrorIs(t, err, accounts.ErrBadToken)
+	require.Equal(t, ustattest.Epoch, other.Clock.Now())
+}
