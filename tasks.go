@@ -91,7 +91,7 @@ func (p *Platform) startTasks(ctx context.Context) error {
 	}
 	sources := []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}}
 	if p.backend.Reports != nil {
-		if err := p.Subscribe(tasks.Subscription{Name: ReportsTask, Types: []string{reports.EventRequested}, Timeout: 30 * time.Minute, Handle: p.makeReport}); err != nil {
+		if err := p.Subscribe(tasks.Subscription{Name: ReportsTask, Types: []string{reports.EventRequested}, Timeout: 10 * time.Minute, Handle: p.makeReport}); err != nil {
 			return err
 		}
 		sources = append(sources, tasks.Source{Name: "reports", Outbox: p.backend.Reports})
