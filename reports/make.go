@@ -19,7 +19,8 @@ import (
 // Make writes a report that was asked for: it is the handler of EventRequested. Run
 // twice, at once or again after the death of a process, it keeps one file: an attempt
 // takes over from the one before, whose file is deleted. An error means that it is to
-// be tried again; a report that cannot be written ends as Failed, without an error.
+// be tried again; a report that cannot be written ends as Failed, without an error, and
+// so does one that is begun once more after MaxAttempts.
 func (s *Service) Make(ctx context.Context, id uuid.UUID) error {
 	ctx = core.WithOperation(ctx, "reports.Make")
 	if err := s.ready(); err != nil {
@@ -150,7 +151,7 @@ func (s *Service) write(ctx context.Context, r Report, key blob.Key) (rows int, 
 	defer pipe.Close() // where Put has ended early, writing fails
 	_, err = s.c.Files.Put(ctx, key, pipe)
 	cancel()
-	pipe.Close()
+	_ = pipe.Close()
 	<-written
 	return rows, err
 }
