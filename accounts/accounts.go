@@ -7,6 +7,7 @@
 package accounts
 
 import (
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,6 +28,7 @@ type User struct {
 	PasswordHash  string    // PHC string, or Django's pbkdf2_sha256$...; empty means no password
 	Active        bool      // may sign in and is seen
 	LastLogin     time.Time // zero means never
+	ProfileSlug   string    // the Slug of the user's Profile, as which it is read; UpdateProfile writes it
 	AuthVersion   int64     // from 1; access tokens of an older one are refused
 	Version       int64     // from 1; one more with every update
 	CreatedAt     time.Time
@@ -60,11 +62,25 @@ type SpecializationID int64
 // Profile is what the public page of a user has beside the user's names.
 type Profile struct {
 	UserID          core.UserID
-	Slug            string           // unique; the username until it is changed
+	Slug            string           // unique among all that profiles have and had; DefaultSlug until it is changed
 	Links           []Link           // in the order given
 	Specializations []Specialization // by slug
 	Rating          int              // hundredths of a star, 1 to 500; 0 is none
 	Version         int64            // from 1; one more with every update
+}
+
+// MaxOldSlugs bounds the slugs that a profile had before the present one and keeps.
+const MaxOldSlugs = 20
+
+// DefaultSlug returns the slug that the profile of a new user has where it is free:
+// the folded username with - for what a slug does not take, and a number behind a
+// name that is reserved. Of a username it passes core.IsSlug.
+func DefaultSlug(username string) string {
+	slug := strings.TrimRight(strings.NewReplacer("_", "-", ".", "-").Replace(core.Fold(username)), "-")
+	if reserved[slug] {
+		slug += "-1"
+	}
+	return slug
 }
 
 // Session is one sign-in: the life of one chain of refresh tokens.
@@ -89,13 +105,22 @@ type RefreshToken struct {
 	UsedAt    time.Time // zero until its successor is made
 }
 
-// The errors of this package.
+// taken names the field of a name that another has.
+func taken(field string) []core.Violation {
+	return []core.Violation{{Field: field, Code: "taken", Message: "another has this"}}
+}
+
+// The errors of this package. Those about a field of the input name it.
 var (
 	ErrUserNotFound  = &core.Error{Kind: core.KindNotFound, Code: "accounts.user_not_found", Message: "there is no such user"}
-	ErrUsernameTaken = &core.Error{Kind: core.KindConflict, Code: "accounts.username_taken", Message: "the username is taken"}
-	ErrEmailTaken    = &core.Error{Kind: core.KindConflict, Code: "accounts.email_taken", Message: "the e-mail address is taken"}
-	// ErrSlugTaken is returned for the slug of a profile or of a specialization.
-	ErrSlugTaken              = &core.Error{Kind: core.KindConflict, Code: "accounts.slug_taken", Message: "the slug is taken"}
+	ErrUsernameTaken = &core.Error{Kind: core.KindConflict, Code: "accounts.username_taken", Message: "the username is taken", Violations: taken("username")}
+	ErrEmailTaken    = &core.Error{Kind: core.KindConflict, Code: "accounts.email_taken", Message: "the e-mail address is taken", Violations: taken("email")}
+	// ErrSlugTaken is returned for the slug of a profile, which another has or had, or
+	// of a specialization.
+	ErrSlugTaken = &core.Error{Kind: core.KindConflict, Code: "accounts.slug_taken", Message: "the slug is taken", Violations: taken("slug")}
+	// ErrTooManySlugs refuses more than MaxOldSlugs; a profile may take back one of
+	// them.
+	ErrTooManySlugs           = &core.Error{Kind: core.KindFailedPrecondition, Code: "accounts.too_many_slugs", Message: "the profile has had 20 slugs before: it may only take back one of them"}
 	ErrSpecializationNotFound = &core.Error{Kind: core.KindNotFound, Code: "accounts.specialization_not_found", Message: "there is no such specialization"}
 	// ErrInUse refuses to delete a specialization that a profile has.
 	ErrInUse = &core.Error{Kind: core.KindFailedPrecondition, Code: "accounts.in_use", Message: "a profile has this specialization"}
@@ -105,7 +130,10 @@ var (
 	// ErrBadToken is the one answer to an access or refresh token that is no good.
 	ErrBadToken = &core.Error{Kind: core.KindUnauthenticated, Code: "accounts.bad_token", Message: "the token is not valid, or no longer: sign in again"}
 	// ErrWrongPassword refuses to change a password without the old one.
-	ErrWrongPassword = &core.Error{Kind: core.KindInvalid, Code: "accounts.wrong_password", Message: "the old password is wrong"}
+	ErrWrongPassword = &core.Error{
+		Kind: core.KindInvalid, Code: "accounts.wrong_password", Message: "the old password is wrong",
+		Violations: []core.Violation{{Field: "old_password", Code: "wrong", Message: "this is not the password"}},
+	}
 	// ErrTooManyAttempts comes with RetryAfter.
 	ErrTooManyAttempts = &core.Error{Kind: core.KindRateLimited, Code: "accounts.too_many_attempts", Message: "too many attempts: wait a while"}
 	// ErrPasswordsBusy is returned by a Hasher that has had no slot for a second. It

@@ -14,6 +14,7 @@ type Hasher interface {
 	Hash(ctx context.Context, password core.Secret) (string, error)
 	// Verify reports whether the hash is of that password, and whether it is not as
 	// Hash would make it today. A hash that is empty or cannot be read is nobody's:
-	// that takes as long to find out as with one of Hash.
+	// that takes as long to find out as with one of Hash. A hash of another kind or
+	// cost may take another time.
 	Verify(ctx context.Context, hash string, password core.Secret) (ok, outdated bool, err error)
 }

@@ -105,7 +105,9 @@ func (s *Service) Register(ctx context.Context, in Registration, from Client) (T
 
 // Login signs a user in by username or e-mail address and password. Whether the
 // user is unknown or disabled, has no password or another one, the answer is
-// ErrBadCredentials, after the hash of one password in each case. It also fails
+// ErrBadCredentials, after the hash of one password in each case, which takes the
+// same time but for users whose stored hash is of another kind or cost than today's
+// (see Hasher). It also fails
 // with core.ErrInvalid, ErrTooManyAttempts (see throttle) or ErrPasswordsBusy. A
 // hash that is not of today's kind is replaced on success.
 func (s *Service) Login(ctx context.Context, in Credentials, from Client) (Tokens, error) {
@@ -142,11 +144,11 @@ func (s *Service) Login(ctx context.Context, in Credentials, from Client) (Token
 		if current.AuthVersion != u.AuthVersion || !current.Active { // changed since it was verified
 			return ErrBadCredentials
 		}
-		if upgraded != "" && current.PasswordHash == u.PasswordHash {
-			current.PasswordHash = upgraded
+		hash := ""
+		if current.PasswordHash == u.PasswordHash {
+			hash = upgraded
 		}
-		current.LastLogin = now
-		if err := tx.UpdateUser(ctx, current); err != nil {
+		if err := tx.RecordLogin(ctx, current.ID, now, hash); err != nil {
 			return err
 		}
 		if err := fault.Hit("accounts.login.after_update"); err != nil {

@@ -266,6 +266,22 @@ func TestASignInThatMeetsAPasswordChangeIsRefused(t *testing.T) {
 	require.ErrorIs(t, w.ChangePassword(t.Context(), anna, accounts.PasswordChange{Old: secret, New: "battery staple"}, home), accounts.ErrWrongPassword)
 }
 
+func TestALoginIsNoEdit(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		anna := w.add(t, "anna", core.Student)
+		before := w.user(t, "anna")
+		w.clock.step(time.Hour)
+		w.login(t, "anna", home)
+		after := w.user(t, "anna")
+		require.Equal(t, w.clock.Now(), after.LastLogin)
+		after.LastLogin = before.LastLogin
+		require.Equal(t, before, after)
+		_, err := w.UpdateUser(t.Context(), anna, "anna", accounts.UserEdit{Bio: ptr("x"), IfVersion: before.Version})
+		require.NoError(t, err)
+	})
+}
+
 // meanwhile is a Hasher during whose work something happens.
 type meanwhile struct {
 	accounts.Hasher

@@ -33,4 +33,7 @@ func refusal(by core.Actor) error {
 func (u User) Listed() bool { return u.Active && u.Role.Rank() >= core.Teacher.Rank() }
 
 // reserved are names that would pass for the platform's own, or that a path takes.
+// Nobody registers under one of them, and no slug of a profile is one. An admin may
+// create a user of such a name, who often is the operator's first; "me", which paths
+// take, is too short for any username.
 var reserved = map[string]bool{"me": true, "admin": true, "root": true, "system": true}

@@ -2,6 +2,8 @@ package accounts
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -27,8 +29,8 @@ type ProfileEdit struct {
 	IfVersion int64 `json:"-"`
 }
 
-// Profile returns the public page of an active user by its slug, or fails with
-// ErrUserNotFound. Everyone may ask. Three statements.
+// Profile returns the public page of an active user by its slug or one that it had,
+// with the present one in it, or fails with ErrUserNotFound. Everyone may ask. Three statements.
 func (s *Service) Profile(ctx context.Context, slug string) (PublicProfile, error) {
 	ctx = core.WithOperation(ctx, "accounts.Profile")
 	p, err := s.store.ProfileBySlug(ctx, slug)
@@ -67,8 +69,8 @@ func (s *Service) ProfileOf(ctx context.Context, by core.Actor, username string)
 
 // Profiles returns a page of the profiles of active teachers, producers and admins
 // by slug, of those with a specialization where one is named. Everyone may ask. It
-// fails with ErrSpecializationNotFound, core.ErrInvalid or core.ErrCursor. Three
-// statements, and one for the specialization.
+// fails with core.ErrInvalid, where there is no such specialization too, or
+// core.ErrCursor. Three statements, and one for the specialization.
 func (s *Service) Profiles(ctx context.Context, specialization string, p core.Page) (Page[PublicProfile], error) {
 	ctx = core.WithOperation(ctx, "accounts.Profiles")
 	list := "accounts.profiles/" + specialization
@@ -83,7 +85,7 @@ func (s *Service) Profiles(ctx context.Context, specialization string, p core.Pa
 			return Page[PublicProfile]{}, err
 		}
 		if len(found) == 0 {
-			return Page[PublicProfile]{}, ErrSpecializationNotFound
+			return Page[PublicProfile]{}, unknownSpecialization("specialization", specialization)
 		}
 		q.Specialization = found[0].ID
 	}
@@ -118,9 +120,10 @@ func (s *Service) withUsers(ctx context.Context, profiles Page[Profile]) (Page[P
 	return out, nil
 }
 
-// UpdateProfile changes a profile by its slug; its user and admins may. It returns
-// the profile as stored, and fails with core.ErrForbidden, core.ErrInvalid,
-// core.ErrVersion, ErrUserNotFound, ErrSlugTaken or ErrSpecializationNotFound.
+// UpdateProfile changes a profile by its slug or one that it had; its user and admins
+// may. A slug that it leaves stays its own, up to MaxOldSlugs. It returns the profile
+// as stored, and fails with core.ErrForbidden, core.ErrInvalid, core.ErrVersion,
+// ErrUserNotFound, ErrSlugTaken or ErrTooManySlugs.
 func (s *Service) UpdateProfile(ctx context.Context, by core.Actor, slug string, in ProfileEdit) (PublicProfile, error) {
 	ctx = core.WithOperation(ctx, "accounts.UpdateProfile")
 	if by.IsAnonymous() {
@@ -138,18 +141,19 @@ func (s *Service) UpdateProfile(ctx context.Context, by core.Actor, slug string,
 		if err != nil {
 			return err
 		}
-		if !mayEdit(by, p.UserID) {
-			return refusal(by)
-		}
-		if err := checkVersion(in.IfVersion, p.Version); err != nil {
-			return err
-		}
 		users, err := tx.UsersByID(ctx, []core.UserID{p.UserID})
 		if err != nil {
 			return err
 		}
-		if len(users) == 0 {
+		may := mayEdit(by, p.UserID)
+		if len(users) == 0 || !may && !users[0].Active { // others see no page, as in Profile
 			return ErrUserNotFound
+		}
+		if !may {
+			return refusal(by)
+		}
+		if err := checkVersion(in.IfVersion, p.Version); err != nil {
+			return err
 		}
 		next, err := in.over(ctx, tx, p)
 		if err != nil {
@@ -159,7 +163,11 @@ func (s *Service) UpdateProfile(ctx context.Context, by core.Actor, slug string,
 			updated = public(p, users[0])
 			return nil
 		}
-		if err := tx.UpdateProfile(ctx, next); err != nil {
+		err = tx.UpdateProfile(ctx, next)
+		if errors.Is(err, ErrSpecializationNotFound) { // deleted since it was looked up
+			return core.Invalid("specializations", "unknown", "", "", "one of them is no longer there")
+		}
+		if err != nil {
 			return err
 		}
 		next.Version++
@@ -183,19 +191,26 @@ func (in ProfileEdit) over(ctx context.Context, r ProfileReader, p Profile) (Pro
 	if in.Specializations == nil {
 		return p, nil
 	}
-	wanted := slices.Clone(*in.Specializations)
-	slices.Sort(wanted)
-	wanted = slices.Compact(wanted)
-	found, err := r.SpecializationsBySlug(ctx, wanted)
+	found, err := r.SpecializationsBySlug(ctx, *in.Specializations)
 	if err != nil {
 		return p, err
 	}
-	if len(found) < len(wanted) {
-		return p, ErrSpecializationNotFound
-	}
 	slices.SortFunc(found, func(a, b Specialization) int { return strings.Compare(a.Slug, b.Slug) })
 	p.Specializations = found
+	var bad []core.Violation
+	for i, slug := range *in.Specializations {
+		if !slices.ContainsFunc(found, func(x Specialization) bool { return x.Slug == slug }) {
+			bad = append(bad, unknownSpecialization(fmt.Sprintf("specializations[%d]", i), slug).Violations...)
+		}
+	}
+	if len(bad) > 0 {
+		return p, core.ErrInvalid.With(bad...)
+	}
 	return p, nil
+}
+
+func unknownSpecialization(field, slug string) *core.Error {
+	return core.Invalid(field, "unknown", "", slug, "there is no such specialization")
 }
 
 func sameProfile(a, b Profile) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/internal/fault"
@@ -21,13 +22,20 @@ func (s *Service) AssignRole(ctx context.Context, by core.Actor, username string
 	if role.Rank() < 1 {
 		return User{}, core.Invalid("role", "role", "", string(role), "there is no such role")
 	}
-	if err := s.checkCourses(ctx, username, role); err != nil {
+	if err := s.askTeaching(ctx, username, role); err != nil {
 		return User{}, err
 	}
 	return s.changeAuthority(ctx, by, username, func(ctx context.Context, tx Tx, u *User) error {
 		from := u.Role
 		if from == role {
 			return nil
+		}
+		if from.Rank() >= core.Teacher.Rank() && role.Rank() < core.Teacher.Rank() {
+			if busy, err := tx.WithCourses(ctx, []core.UserID{u.ID}); err != nil {
+				return err
+			} else if len(busy) > 0 {
+				return ErrHasCourses
+			}
 		}
 		u.Role, u.UpdatedAt = role, s.clock.Now()
 		if err := tx.UpdateUser(ctx, *u); err != nil {
@@ -43,8 +51,11 @@ func (s *Service) AssignRole(ctx context.Context, by core.Actor, username string
 	})
 }
 
-// checkCourses keeps the teacher of a course at teacher or above.
-func (s *Service) checkCourses(ctx context.Context, username string, role core.Role) error {
+// askTeaching keeps the teacher of a course at teacher or above where courses are
+// kept elsewhere than accounts. It is asked before the user is locked, so it misses
+// a course that is made meanwhile; of those kept beside the accounts, whose writers
+// lock the teacher, Tx.WithCourses misses none.
+func (s *Service) askTeaching(ctx context.Context, username string, role core.Role) error {
 	if s.teaching == nil || role.Rank() >= core.Teacher.Rank() {
 		return nil
 	}
@@ -193,7 +204,7 @@ func pick(users []User, username string) (User, bool) {
 	return users[i], true
 }
 
-// TeachersOf returns the teachers of a producer, in any order; an admin and the
+// TeachersOf returns the teachers of a producer by username; an admin and the
 // producer may ask. It fails with core.ErrForbidden, and for an admin with
 // ErrUserNotFound. Three statements.
 func (s *Service) TeachersOf(ctx context.Context, by core.Actor, producer string) ([]User, error) {
@@ -212,7 +223,9 @@ func (s *Service) TeachersOf(ctx context.Context, by core.Actor, producer string
 	if err != nil {
 		return nil, err
 	}
-	return s.store.UsersByID(ctx, ids)
+	teachers, err := s.store.UsersByID(ctx, ids)
+	slices.SortFunc(teachers, func(a, b User) int { return strings.Compare(a.Username, b.Username) })
+	return teachers, err
 }
 
 // TeacherIDs returns the ids of the teachers of a producer, for the rules of other

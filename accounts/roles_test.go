@@ -11,6 +11,7 @@ import (
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/storage"
 )
 
@@ -152,6 +153,38 @@ func TestWhoHasCoursesStaysATeacher(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// interrupted is a Store that has something done just before its next Update.
+type interrupted struct {
+	accounts.Store
+	do func()
+}
+
+func (m *interrupted) Update(ctx context.Context, fn func(ctx context.Context, tx accounts.Tx) error) error {
+	if do := m.do; do != nil {
+		m.do = nil
+		do()
+	}
+	return m.Store.Update(ctx, fn)
+}
+
+func TestACourseThatIsMadeDuringADemotionKeepsItsTeacher(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		anna := w.add(t, "anna", core.Teacher)
+		store := &interrupted{w.backend.Accounts, func() {
+			_, err := w.platform.Courses.Create(t.Context(), anna, courses.NewCourse{Title: "Go"})
+			require.NoError(t, err)
+		}}
+		s := accounts.NewService(accounts.Config{
+			Store: store, Validate: core.NewValidator(), Clock: w.clock, Cursors: new(core.Cursors), Limiter: core.NewMemoryLimiter(w.clock),
+			Hasher: w.hasher, Keys: new(accounts.Keyring), Teaching: w.platform.Courses, Issuer: "x", Audience: "x",
+		})
+		_, err := s.AssignRole(t.Context(), accounts.System, "anna", core.Student)
+		require.ErrorIs(t, err, accounts.ErrHasCourses)
+		require.Equal(t, core.Teacher, w.user(t, "anna").Role)
+	})
+}
+
 func TestLinksOfProducersAndTeachers(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, w *world) {
@@ -160,6 +193,7 @@ func TestLinksOfProducersAndTeachers(t *testing.T) {
 		producer, other := w.add(t, "producer", core.Producer), w.add(t, "other", core.Producer)
 		teacher := w.add(t, "teacher", core.Teacher)
 		student := w.add(t, "student", core.Student)
+		admiral := w.add(t, "admiral", core.Teacher) // after teacher in time, before in name
 		for _, by := range []core.Actor{{}, student, teacher, producer, other} {
 			require.Error(t, w.LinkTeacher(ctx, by, "producer", "teacher"))
 			require.Error(t, w.UnlinkTeacher(ctx, by, "producer", "teacher"))
@@ -176,6 +210,7 @@ func TestLinksOfProducersAndTeachers(t *testing.T) {
 		ids, err := w.TeacherIDs(ctx, producer.UserID)
 		require.NoError(t, err)
 		require.Equal(t, []core.UserID{teacher.UserID}, ids)
+		require.NoError(t, w.LinkTeacher(ctx, admin, "producer", "admiral"))
 
 		for _, c := range []struct {
 			by   core.Actor
@@ -185,8 +220,8 @@ func TestLinksOfProducersAndTeachers(t *testing.T) {
 			users, err := w.TeachersOf(counted, c.by, "producer")
 			require.ErrorIs(t, err, c.want)
 			if c.want == nil {
-				require.Len(t, users, 1)
-				require.Equal(t, "teacher", users[0].Username)
+				require.Len(t, users, 2)
+				require.Equal(t, []string{"admiral", "teacher"}, []string{users[0].Username, users[1].Username})
 				require.Equal(t, 3, queries.Count())
 			}
 		}
@@ -197,7 +232,7 @@ func TestLinksOfProducersAndTeachers(t *testing.T) {
 		require.NoError(t, err)
 		ids, err = w.TeacherIDs(ctx, producer.UserID)
 		require.NoError(t, err)
-		require.Empty(t, ids, "the link went with the role")
+		require.Equal(t, []core.UserID{admiral.UserID}, ids, "the link went with the role")
 		require.NoError(t, w.UnlinkTeacher(ctx, admin, "producer", "teacher"), "there is none")
 		require.Zero(t, w.audits(t, "accounts.teacher_unlinked"))
 	})

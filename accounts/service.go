@@ -36,7 +36,9 @@ type Config struct {
 	// Keys sign tokens. Until it has them, whatever needs them is
 	// core.ErrUnavailable.
 	Keys *Keyring
-	// Teaching is asked before a user falls below teacher. Nil means nobody teaches.
+	// Teaching is asked before a user falls below teacher, beside the Store's own
+	// WithCourses, which knows only the courses that are kept with the accounts. Nil
+	// means that there are no others.
 	Teaching Teaching
 	// Issuer and Audience are written into access tokens and required in them.
 	Issuer, Audience string

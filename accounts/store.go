@@ -38,7 +38,7 @@ type UserReader interface {
 	// UserByUsername finds a user without regard to case, or fails with
 	// ErrUserNotFound.
 	UserByUsername(ctx context.Context, username string) (User, error)
-	// UsersByID returns those of the users that exist, in any order, by one
+	// UsersByID returns those of the users that exist, each once, in any order, by one
 	// statement. No ids give no users and no statement.
 	UsersByID(ctx context.Context, ids []core.UserID) ([]User, error)
 	// UsersByName returns the users whose username is in usernames or whose
@@ -47,11 +47,18 @@ type UserReader interface {
 	// Users returns up to q.Limit users behind q.After by the bytes of their folded
 	// usernames, by one statement.
 	Users(ctx context.Context, q UserQuery) ([]User, error)
+	// WithCourses returns, in order, the ids of those of the users who teach a
+	// course, of whatever status, that is kept beside these accounts, by one
+	// statement. Of a store that keeps no courses that is nobody. No ids give no
+	// statement.
+	WithCourses(ctx context.Context, ids []core.UserID) ([]core.UserID, error)
 }
 
 // ProfileReader reads profiles, each with its links and specializations.
 type ProfileReader interface {
-	// ProfileBySlug returns a profile, or fails with ErrUserNotFound.
+	// ProfileBySlug returns the profile that has a slug, by its very bytes, or had it,
+	// or fails with
+	// ErrUserNotFound.
 	ProfileBySlug(ctx context.Context, slug string) (Profile, error)
 	// ProfileOf returns the profile of a user, or fails with ErrUserNotFound.
 	ProfileOf(ctx context.Context, user core.UserID) (Profile, error)
@@ -102,8 +109,10 @@ type UserTx interface {
 	// InsertUsers adds users, each with Version and AuthVersion 1 and an empty
 	// profile, and returns them with their ids, in the order given. A name that is
 	// taken is ErrUsernameTaken or ErrEmailTaken, adds none of them and leaves the Tx
-	// usable. The slug of the profile is the folded username, with something behind
-	// it where another profile has that.
+	// usable. The slug of the profile is the DefaultSlug of the username, with
+	// something behind it where another profile has or had that, or is given it by the
+	// same call. A role that is none of core.Roles is core.ErrInvalid, here and in
+	// UpdateUser, after which the Update fails.
 	InsertUsers(ctx context.Context, users []User) ([]User, error)
 	// UsersForUpdate returns those of the users that exist, by id, without regard
 	// to case. They stay as they are until the end of the transaction, unless it
@@ -113,21 +122,27 @@ type UserTx interface {
 	// that ask, the second waits for the end of the first, so that two demotions
 	// take turns.
 	LockAdmins(ctx context.Context) ([]core.UserID, error)
-	// UpdateUser writes every field of the user with u.ID except CreatedAt and makes
-	// the version one more than u.Version. It fails with ErrUserNotFound,
+	// UpdateUser writes every field of the user with u.ID except CreatedAt and
+	// ProfileSlug, which stays whatever the user is called, and makes the version one
+	// more than u.Version. It fails with ErrUserNotFound,
 	// ErrUsernameTaken or ErrEmailTaken, and with core.ErrVersion where u.Version is
 	// not the stored one.
 	UpdateUser(ctx context.Context, u User) error
+	// RecordLogin writes when a user has signed in, and a hash of the same password
+	// unless it is empty. It leaves Version and UpdatedAt: nobody has edited the
+	// user. It fails with ErrUserNotFound.
+	RecordLogin(ctx context.Context, user core.UserID, at time.Time, hash string) error
 }
 
 // ProfileTx writes profiles and specializations.
 type ProfileTx interface {
-	// ProfileForUpdate returns a profile by slug, or fails with ErrUserNotFound. It
-	// stays as it is until the end of the transaction, unless that changes it.
+	// ProfileForUpdate returns a profile as ProfileBySlug does. It stays as it is until the end of the transaction, unless that changes it.
 	ProfileForUpdate(ctx context.Context, slug string) (Profile, error)
 	// UpdateProfile writes slug, links and specializations (by their ids) of the
-	// profile of p.UserID and makes the version one more than p.Version. It fails
-	// with ErrUserNotFound, ErrSlugTaken or ErrSpecializationNotFound, and with
+	// profile of p.UserID and makes the version one more than p.Version. The slug
+	// that it had stays its own: it may take it back, and nobody else may take it.
+	// It fails with ErrUserNotFound, ErrSlugTaken, ErrTooManySlugs where it would have
+	// more than MaxOldSlugs of these, or ErrSpecializationNotFound, and with
 	// core.ErrVersion where p.Version is not the stored one.
 	UpdateProfile(ctx context.Context, p Profile) error
 	// InsertSpecialization adds one and returns it with its id. A taken slug is
@@ -144,7 +159,8 @@ type ProfileTx interface {
 // LinkTx writes which teachers a producer works for.
 type LinkTx interface {
 	// LinkTeacher links a producer with a teacher and reports whether that is new.
-	// Whether they are what their names say is the caller's to know.
+	// Whether they are what their names say is the caller's to know. A user that there
+	// is not is core.ErrInvalid, after which the Update fails.
 	LinkTeacher(ctx context.Context, producer, teacher core.UserID, at time.Time) (added bool, err error)
 	// UnlinkTeacher removes a link and reports whether there was one.
 	UnlinkTeacher(ctx context.Context, producer, teacher core.UserID) (removed bool, err error)
@@ -154,7 +170,8 @@ type LinkTx interface {
 
 // SessionTx writes sessions.
 type SessionTx interface {
-	// InsertSession adds a session with its first token.
+	// InsertSession adds a session with its first token. A user that there is not is
+	// core.ErrInvalid, after which the Update fails.
 	InsertSession(ctx context.Context, s Session, first RefreshToken) error
 	// UseRefreshToken marks a token as used at a time and returns it. Ok is false,
 	// and nothing is changed, for a token that is unknown, used or expired by then.
@@ -162,7 +179,8 @@ type SessionTx interface {
 	UseRefreshToken(ctx context.Context, hash TokenHash, at time.Time) (t RefreshToken, ok bool, err error)
 	// InsertRefreshToken adds the successor of a used token and reports whether it
 	// did: to a session that is unknown or revoked nothing is added. A session that
-	// was not revoked stays so until the end of the transaction.
+	// was not revoked stays so until the end of the transaction. Where it still has an
+	// unused token, that is core.ErrConflict, after which the Update fails.
 	InsertRefreshToken(ctx context.Context, t RefreshToken) (added bool, err error)
 	// RevokeSession ends a session: it has no unused token any more. One that is
 	// unknown or revoked is left alone.

@@ -9,7 +9,8 @@ import (
 	"github.com/ustat/ustat/core"
 )
 
-// NewUser is what CreateUser takes.
+// NewUser is what CreateUser takes. The username may be one that nobody can register,
+// such as admin; "me", which stands for the caller in paths, is no username.
 type NewUser struct {
 	Username string    `json:"username" validate:"required,username"`
 	Email    string    `json:"email" validate:"required,email,max=254"`
@@ -94,7 +95,8 @@ func (s *Service) Users(ctx context.Context, by core.Actor, f UserFilter, p core
 	return page(s.cursors, list, rows, limit, func(u User) string { return core.Fold(u.Username) })
 }
 
-// CreateUser adds a user with any role. Only an admin may; the operator's
+// CreateUser adds a user with any role, under a name that Register reserves too (see
+// NewUser). Only an admin may; the operator's
 // commands act as [System]. It fails with core.ErrForbidden, core.ErrInvalid,
 // ErrUsernameTaken or ErrEmailTaken, and leaves an audit row.
 func (s *Service) CreateUser(ctx context.Context, by core.Actor, in NewUser) (User, error) {

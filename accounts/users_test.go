@@ -2,6 +2,7 @@ package accounts_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -150,8 +151,12 @@ func TestProfiles(t *testing.T) {
 		stored, err := w.Profile(ctx, "anna-k")
 		require.NoError(t, err)
 		require.Equal(t, got, stored)
-		_, err = w.Profile(ctx, "anna")
-		require.ErrorIs(t, err, accounts.ErrUserNotFound)
+		stored, err = w.Profile(ctx, "anna")
+		require.NoError(t, err, "the slug that it had")
+		require.Equal(t, got, stored)
+		require.Equal(t, "anna-k", w.user(t, "anna").ProfileSlug)
+		_, err = w.UpdateProfile(ctx, boris, "boris", accounts.ProfileEdit{Slug: ptr("anna")})
+		require.ErrorIs(t, err, accounts.ErrSlugTaken)
 		again, err := w.UpdateProfile(ctx, anna, "anna-k", accounts.ProfileEdit{Links: &links})
 		require.NoError(t, err)
 		require.Equal(t, got, again, "nothing changes")
@@ -162,8 +167,9 @@ func TestProfiles(t *testing.T) {
 		}
 		_, err = w.UpdateProfile(ctx, anna, "anna-k", accounts.ProfileEdit{Slug: ptr("boris")})
 		require.ErrorIs(t, err, accounts.ErrSlugTaken)
-		_, err = w.UpdateProfile(ctx, anna, "anna-k", accounts.ProfileEdit{Specializations: ptr([]string{"nothing"})})
-		require.ErrorIs(t, err, accounts.ErrSpecializationNotFound)
+		_, err = w.UpdateProfile(ctx, anna, "anna-k", accounts.ProfileEdit{Specializations: ptr([]string{"music", "nothing", "algebra", "none"})})
+		require.ErrorIs(t, err, core.ErrInvalid)
+		require.Equal(t, []string{"specializations[1]", "specializations[3]"}, fields(err))
 		_, err = w.UpdateProfile(ctx, anna, "anna-k", accounts.ProfileEdit{Slug: ptr("x"), IfVersion: p.Version})
 		require.ErrorIs(t, err, core.ErrVersion)
 		for _, bad := range []accounts.ProfileEdit{
@@ -203,7 +209,8 @@ func TestProfiles(t *testing.T) {
 		require.Equal(t, []string{"anna-k", "boris", "boss"}, slugs(""))
 		require.Equal(t, []string{"anna-k"}, slugs("music"))
 		_, err = w.Profiles(ctx, "nothing", core.Page{})
-		require.ErrorIs(t, err, accounts.ErrSpecializationNotFound)
+		require.ErrorIs(t, err, core.ErrInvalid)
+		require.Equal(t, []string{"specialization"}, fields(err))
 		require.ErrorIs(t, w.DeleteSpecialization(ctx, admin, "music"), accounts.ErrInUse)
 		renamed, err := w.UpdateSpecialization(ctx, admin, "music", accounts.SpecializationEdit{Slug: ptr("musique")})
 		require.NoError(t, err)
@@ -213,6 +220,12 @@ func TestProfiles(t *testing.T) {
 		require.NoError(t, err)
 		_, err = w.Profile(ctx, "anna-k")
 		require.ErrorIs(t, err, accounts.ErrUserNotFound, "of a disabled user")
+		_, err = w.UpdateProfile(ctx, boris, "anna-k", accounts.ProfileEdit{})
+		require.ErrorIs(t, err, accounts.ErrUserNotFound, "for strangers there is none")
+		_, err = w.UpdateProfile(ctx, boris, "nobody", accounts.ProfileEdit{})
+		require.ErrorIs(t, err, accounts.ErrUserNotFound)
+		_, err = w.UpdateProfile(ctx, admin, "anna-k", accounts.ProfileEdit{Links: &links})
+		require.NoError(t, err)
 		require.Equal(t, []string{"boris", "boss"}, slugs(""))
 		mine, err := w.ProfileOf(ctx, admin, "anna")
 		require.NoError(t, err)
@@ -224,4 +237,67 @@ func TestProfiles(t *testing.T) {
 		require.Equal(t, "algebra", page.Items[0].Slug)
 		require.NotEmpty(t, page.Next)
 	})
+}
+
+func TestEverySlugOfANewProfileCanBeWrittenBack(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		for i, name := range []string{"ann_b.c1", "ann-b.c1", "me_", "root.", "0--", strings.Repeat("a.", 32)} {
+			u, err := w.CreateUser(t.Context(), accounts.System, accounts.NewUser{Username: name, Email: fmt.Sprintf("u%d@example.org", i), Role: core.Teacher})
+			require.NoError(t, err)
+			by, slug := core.Actor{UserID: u.ID, Role: u.Role}, u.ProfileSlug
+			p, err := w.Profile(t.Context(), slug)
+			require.NoError(t, err)
+			got, err := w.UpdateProfile(t.Context(), by, slug, accounts.ProfileEdit{Slug: &slug, Links: &p.Links})
+			require.NoError(t, err, "%q of %q", slug, name)
+			require.Equal(t, p, got)
+		}
+	})
+}
+
+func TestNamesThatAreRefusedNameTheirField(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		anna := w.add(t, "anna", core.Teacher)
+		w.add(t, "boris", core.Teacher)
+		create := func(username, email string) error {
+			_, err := w.CreateUser(t.Context(), accounts.System, accounts.NewUser{Username: username, Email: email, Role: core.Student})
+			return err
+		}
+		require.Equal(t, []string{"username"}, fields(create("anna", "new@example.org")))
+		require.Equal(t, []string{"email"}, fields(create("new", "anna@example.org")))
+		_, err := w.UpdateUser(t.Context(), anna, "anna", accounts.UserEdit{Email: ptr("boris@example.org")})
+		require.Equal(t, []string{"email"}, fields(err))
+		_, err = w.UpdateProfile(t.Context(), anna, "anna", accounts.ProfileEdit{Slug: ptr("boris")})
+		require.Equal(t, []string{"slug"}, fields(err))
+		err = w.ChangePassword(t.Context(), anna, accounts.PasswordChange{Old: "something else", New: "battery staple"}, home)
+		require.ErrorIs(t, err, accounts.ErrWrongPassword)
+		require.Equal(t, []string{"old_password"}, fields(err))
+	})
+}
+
+func TestReservedNames(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "sqlite")
+	for _, name := range []string{"me", "admin", "root", "system"} {
+		_, err := w.Register(t.Context(), accounts.Registration{Username: name, Email: "a@example.org", Password: secret}, home)
+		require.Equal(t, []string{"username"}, fields(err), name)
+		u, err := w.CreateUser(t.Context(), accounts.System, accounts.NewUser{Username: name, Email: name + "@example.org", Role: core.Admin})
+		if name == "me" { // which stands for the caller in paths
+			require.Equal(t, []string{"username"}, fields(err))
+			continue
+		}
+		require.NoError(t, err, name)
+		require.Equal(t, name+"-1", u.ProfileSlug)
+	}
+}
+
+// fields returns the fields that an error names.
+func fields(err error) (names []string) {
+	if e, ok := errors.AsType[*core.Error](err); ok {
+		for _, v := range e.Violations {
+			names = append(names, v.Field)
+		}
+	}
+	return names
 }

@@ -53,6 +53,37 @@ func TestMoneyIsExact(t *testing.T) {
 	require.Equal(t, "-0.05 USD", core.Money{Minor: -5, Currency: "USD"}.String())
 }
 
+func TestALineIsSeen(t *testing.T) {
+	t.Parallel()
+	for _, good := range []string{"", "Go", "Основы Go", "مقدمة\u200f (1)", "👩\u200d💻", "a\u200bb", "!", "한국어", "e\u0301"} {
+		require.True(t, core.IsLine(good), "%q", good)
+	}
+	for _, bad := range []string{
+		"\u200b", "\ufeff", "\u200d\u200b", "\u3164", "\u115f", "\u2800", "\u00ad", "\ufe0f", "\u0301", // nothing is seen
+		"abc\u202egnp.exe", "\u202aa", "a\u2066b", "a\u2069b", // what follows is turned
+		" a", "a\u00a0", "a\nb", "a\u2028b", "a\x00b", "a\xff",
+	} {
+		require.False(t, core.IsLine(bad), "%q", bad)
+	}
+}
+
+func TestLanguageTagsHaveOneForm(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"ru": "ru", "RU": "ru", "PT-br": "pt-BR", "zh-hans": "zh-Hans", "iw": "he", "en-US": "en-US"} {
+		got, ok := core.LanguageTag(text)
+		require.True(t, ok, text)
+		require.Equal(t, want, got)
+	}
+	check := core.NewValidator()
+	for _, bad := range []string{"en_US", "", "russian language", "-", "e", "en-", "xx-yy-zz", "ru\x00"} {
+		_, ok := core.LanguageTag(bad)
+		require.False(t, ok, bad)
+		require.ErrorIs(t, check.Struct(struct {
+			Language string `validate:"bcp47_language_tag"`
+		}{bad}), core.ErrInvalid)
+	}
+}
+
 func cursors(t testing.TB) *core.Cursors {
 	c := new(core.Cursors)
 	require.NoError(t, c.SetKey([]byte(strings.Repeat("key ", core.CursorKeySize/4))))

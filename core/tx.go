@@ -68,7 +68,9 @@ func RequestHash(request any) [32]byte {
 type Tx interface {
 	// Emit hands over an event. It is buffered; all events of an Update are
 	// written by one statement just before COMMIT, and dropped by a rollback. A
-	// payload longer than MaxPayload is ErrInvalid.
+	// payload longer than MaxPayload is ErrInvalid, and so is one with a NUL in a
+	// string (the escape \u0000, where its backslash is not itself escaped); nothing
+	// of the call is kept then. The same holds for the detail of Audit.
 	Emit(ctx context.Context, events ...Event) error
 	// Audit writes one row of the audit log.
 	Audit(ctx context.Context, entry AuditEntry) error

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-playground/validator/v10"
+	"golang.org/x/text/language"
 )
 
 // Validator checks input structs by their validate tags and reports every bad
@@ -15,8 +16,8 @@ import (
 //
 // Beside the tags of validator v10 it knows: slug (1 to 120 of a-z, 0-9 and -,
 // starting and ending with a letter or digit), username (3 to 64 of a-z, 0-9, _, .
-// and -), role, text (valid UTF-8 without NUL), line (text without control characters
-// and without space at its ends), https (an absolute https URL with a host), phone
+// and -), role, text (valid UTF-8 without NUL), line (as IsLine has it),
+// bcp47_language_tag (as LanguageTag has it), https (an absolute https URL with a host), phone
 // (E.164, or empty) and password (8 to 1,024 bytes).
 type Validator struct{ v *validator.Validate }
 
@@ -36,9 +37,11 @@ func NewValidator() *Validator {
 		"role":     func(s string) bool { return Role(s).Rank() > 0 },
 		"text":     ValidText,
 		"line":     IsLine,
-		"https":    IsHTTPS,
-		"phone":    func(s string) bool { return s == "" || IsPhone(s) },
-		"password": func(s string) bool { return len(s) >= MinPassword && len(s) <= MaxPassword },
+		// In the place of validator's own, which takes more.
+		"bcp47_language_tag": func(s string) bool { _, ok := LanguageTag(s); return ok },
+		"https":              IsHTTPS,
+		"phone":              func(s string) bool { return s == "" || IsPhone(s) },
+		"password":           func(s string) bool { return len(s) >= MinPassword && len(s) <= MaxPassword },
 	} {
 		// The error is for an empty tag or a nil function, neither of which is here.
 		_ = v.RegisterValidation(tag, func(fl validator.FieldLevel) bool { return ok(fl.Field().String()) })
@@ -73,11 +76,39 @@ func isPlain(s, also string) bool {
 // every engine can keep.
 func ValidText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
-// IsLine reports whether s is one line of text: valid UTF-8 without control
-// characters, line breaks among them, and without white space at its ends.
+// IsLine reports whether s is one line of text, or empty: valid UTF-8 without control
+// characters, line breaks among them, without white space at its ends, without what
+// IsBidiControl names, and with something in it that is seen.
 func IsLine(s string) bool {
-	return utf8.ValidString(s) && strings.TrimSpace(s) == s &&
-		!strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' })
+	if !utf8.ValidString(s) || strings.TrimSpace(s) != s {
+		return false
+	}
+	return s == "" || strings.ContainsFunc(s, isSeen) && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || IsBidiControl(r)
+	})
+}
+
+// isSeen reports whether a character leaves ink by itself: a letter, number, sign or
+// symbol that is not made to be blank.
+func isSeen(r rune) bool {
+	return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) && r != '\u2800' && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
+
+// IsBidiControl reports whether a character turns the direction of what follows it:
+// an embedding, an override or an isolate, which reach beyond a text that does not
+// close them. The marks of Arabic and Hebrew (U+061C, U+200E, U+200F) do not.
+func IsBidiControl(r rune) bool {
+	return r >= '\u202A' && r <= '\u202E' || r >= '\u2066' && r <= '\u2069'
+}
+
+// LanguageTag returns a tag of BCP 47 in its canonical form ("pt-BR" for "PT-br", "he"
+// for "iw"), and false for what is none, "en_US" among them.
+func LanguageTag(s string) (string, bool) {
+	tag, err := language.Parse(s)
+	if err != nil || strings.Contains(s, "_") {
+		return "", false
+	}
+	return tag.String(), true
 }
 
 // IsHTTPS reports whether s is an absolute https URL with a host and without a
@@ -139,7 +170,7 @@ func ruleMessage(tag, limit string) string {
 	case "text":
 		return "not valid UTF-8, or it has a NUL byte"
 	case "line":
-		return "not one line of text: no control characters, no space at the ends"
+		return "not one line of text that is seen: no control characters, no space at the ends"
 	case "https":
 		return "not a URL that begins with https:// and a host"
 	case "password":

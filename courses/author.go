@@ -17,7 +17,8 @@ import (
 //
 // A slug that is given and taken is ErrSlugTaken; one that is made from the title
 // gets a number where it must. With a Key, the same input again gives the course
-// that the first call made, and another input is core.ErrKeyReused.
+// that the first call made, whatever has changed since, and another input is
+// core.ErrKeyReused.
 func (s *Service) Create(ctx context.Context, by core.Actor, in NewCourse) (Course, error) {
 	ctx = core.WithOperation(ctx, "courses.Create")
 	switch {
@@ -26,27 +27,25 @@ func (s *Service) Create(ctx context.Context, by core.Actor, in NewCourse) (Cour
 	case by.Role.Rank() < core.Teacher.Rank():
 		return Course{}, core.ErrForbidden
 	}
-	key := core.IdempotencyKey{
-		Scope: "courses.create/" + strconv.FormatInt(int64(by.UserID), 10), Key: in.Key, Request: core.RequestHash(in), At: s.clock.Now(),
-	}
+	key := s.key(by, "courses.create", 0, in.Key, in)
 	may, err := s.scope(ctx, by)
 	if err != nil {
 		return Course{}, err
 	}
-	in.Title, in.Teacher = line(in.Title), line(in.Teacher)
-	bad := s.check(in)
-	teacher, err := s.newTeacher(ctx, by, may, in.Teacher, bad)
-	if err != nil {
-		return Course{}, err
-	}
-	change, err := s.resolve(ctx, in.edit(), bad)
-	if err != nil {
-		return Course{}, err
+	teacher, change, refused := s.prepare(ctx, by, may, in)
+	if refused != nil && key.Key == "" {
+		return Course{}, refused
 	}
 	var made Course
 	t := s.trail(by)
 	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) (err error) {
 		made, err = core.Once(ctx, tx, key, func() (Course, error) {
+			if refused != nil { // which is no answer to a key that has one
+				return Course{}, refused
+			}
+			if err := keepTeacher(ctx, tx, teacher.ID); err != nil {
+				return Course{}, err
+			}
 			c := Course{Status: Draft, Teacher: Teacher{ID: teacher.ID}, CreatedAt: t.at, UpdatedAt: t.at}
 			change.apply(&c)
 			if c, err = insertFree(ctx, tx, c); err != nil {
@@ -65,16 +64,46 @@ func (s *Service) Create(ctx context.Context, by core.Actor, in NewCourse) (Cour
 	return s.answer(ctx, made)
 }
 
+// key is what a request is known by when it comes again: of an actor, and of a course
+// where there is one.
+func (s *Service) key(by core.Actor, operation string, course CourseID, key string, request any) core.IdempotencyKey {
+	scope := operation + "/" + strconv.FormatInt(int64(by.UserID), 10)
+	if course != 0 {
+		scope += "/" + strconv.FormatInt(int64(course), 10)
+	}
+	return core.IdempotencyKey{Scope: scope, Key: key, Request: core.RequestHash(request), At: s.clock.Now()}
+}
+
+// prepare checks a new course and looks up what it names.
+func (s *Service) prepare(ctx context.Context, by core.Actor, may scope, in NewCourse) (accounts.User, courseChange, error) {
+	in.Title, in.Teacher = line(in.Title), line(in.Teacher)
+	bad := s.check(in)
+	teacher, err := s.newTeacher(ctx, by, may, in.Teacher, bad)
+	if err != nil {
+		return teacher, courseChange{}, err
+	}
+	change, err := s.resolve(ctx, in.edit(), bad)
+	return teacher, change, err
+}
+
+// keepTeacher holds a user who may teach to that until the end of the transaction.
+// One who may not any more is a core.ErrInvalid naming "teacher".
+func keepTeacher(ctx context.Context, tx Tx, id core.UserID) error {
+	role, active, err := tx.LockTeacher(ctx, id)
+	if err == nil && !mayTeach(accounts.User{Role: role, Active: active}) {
+		err = core.Invalid("teacher", "role", string(core.Teacher), string(role), "this user may not teach")
+	}
+	return err
+}
+
 // newTeacher returns who teaches the course that the actor creates.
 func (s *Service) newTeacher(ctx context.Context, by core.Actor, may scope, username string, bad *checks) (accounts.User, error) {
-	if username != "" {
-		u, err := s.teacher(ctx, username, bad)
-		if err == nil && u.ID != 0 && !may.edits(u.ID) {
-			err = core.ErrForbidden.Withf("you may not create courses for that teacher")
-		}
-		return u, err
-	}
-	if by.Role == core.Producer {
+	switch {
+	case username != "" && may.all:
+		return s.teacher(ctx, username, bad)
+	case username != "":
+		return s.teacherAmong(ctx, may.teachers, username, bad)
+	case by.Role == core.Producer:
 		bad.add("teacher", "required", "", "", "name a teacher who is linked to you")
 		return accounts.User{}, nil
 	}
@@ -92,6 +121,22 @@ func (s *Service) newTeacher(ctx context.Context, by core.Actor, may scope, user
 	return found[0], nil
 }
 
+// teacherAmong is teacher for those who may name only some: of all others they are
+// not even told whether they are there.
+func (s *Service) teacherAmong(ctx context.Context, some []core.UserID, username string, bad *checks) (accounts.User, error) {
+	users, err := s.users.UsersByID(ctx, some)
+	if err != nil {
+		return accounts.User{}, err
+	}
+	folded := core.Fold(username)
+	at := slices.IndexFunc(users, func(u accounts.User) bool { return core.Fold(u.Username) == folded })
+	if at < 0 {
+		return accounts.User{}, core.ErrForbidden.Withf("you may not create courses for that teacher")
+	}
+	bad.teaches(users[at])
+	return users[at], nil
+}
+
 func mayTeach(u accounts.User) bool { return u.Active && u.Role.Rank() >= core.Teacher.Rank() }
 
 // teacher returns an active user who may teach, or adds why there is none to bad.
@@ -103,16 +148,22 @@ func (s *Service) teacher(ctx context.Context, username string, bad *checks) (ac
 		return accounts.User{}, nil
 	case err != nil:
 		return accounts.User{}, err
-	case !mayTeach(u):
-		bad.add("teacher", "role", string(core.Teacher), string(u.Role), "this user may not teach")
-		return accounts.User{}, nil
 	}
+	bad.teaches(u)
 	return u, nil
+}
+
+// teaches adds that a user may not teach.
+func (c *checks) teaches(u accounts.User) {
+	if !mayTeach(u) {
+		c.add("teacher", "role", string(core.Teacher), string(u.Role), "this user may not teach")
+	}
 }
 
 // Edit changes what is given of a course. A course that is published or in review
 // must stay complete: otherwise it is ErrIncomplete. A slug that is taken is
-// ErrSlugTaken; the course may take back one that it had.
+// ErrSlugTaken. Once a course was published its old slugs lead to it, and it may take
+// them back; more than MaxOldSlugs of them are ErrTooMany.
 func (s *Service) Edit(ctx context.Context, by core.Actor, slug string, in CourseEdit) (Course, error) {
 	return s.edit(core.WithOperation(ctx, "courses.Edit"), by, slug, in, in)
 }
@@ -123,7 +174,10 @@ func (s *Service) Replace(ctx context.Context, by core.Actor, slug string, in Co
 }
 
 func (s *Service) edit(ctx context.Context, by core.Actor, slug string, input any, in CourseEdit) (Course, error) {
-	may, err := s.allowed(ctx, by, slug, toEdit)
+	seen, may, err := s.visibleCourse(ctx, by, slug)
+	if err == nil {
+		err = may.may(by, &seen, toEdit)
+	}
 	if err != nil {
 		return Course{}, err
 	}
@@ -131,9 +185,16 @@ func (s *Service) edit(ctx context.Context, by core.Actor, slug string, input an
 	if err != nil {
 		return Course{}, err
 	}
-	return s.change(ctx, by, may, toEdit, slug, in.IfVersion, func(ctx context.Context, tx Tx, c *Course, t trail) error {
+	locks := courseAlone
+	if seen.Status != Draft && in.Category != nil && *in.Category != seen.Category.Slug {
+		locks = treeFirst
+	}
+	return s.change(ctx, by, may, toEdit, locks, slug, in.IfVersion, func(ctx context.Context, tx Tx, c *Course, t trail) error {
 		before := *c
-		change.apply(c)
+		if change.apply(c); c.equal(&before) {
+			*c = before
+			return nil
+		}
 		if c.Status == Published || c.Status == InReview {
 			if err := complete(c, ContentCount{Filled: 1}); err != nil {
 				return err
@@ -161,6 +222,7 @@ type courseChange struct {
 func (s *Service) resolve(ctx context.Context, in CourseEdit, bad *checks) (courseChange, error) {
 	in.Title = linePtr(in.Title)
 	bad.free(in.Slug)
+	in.Language = languagePtr(in.Language)
 	in.Description = bad.rich("description", in.Description, in.Format, MaxDescription)
 	in.Requirements = bad.rich("requirements", in.Requirements, in.Format, MaxDescription)
 	change := courseChange{CourseEdit: in}
@@ -217,6 +279,23 @@ func (s *Service) tags(ctx context.Context, list *[]string, bad *checks) (*[]Tag
 	return &tags, nil
 }
 
+// equal reports whether two courses differ in nothing that Edit writes.
+func (c *Course) equal(o *Course) bool {
+	return c.Title == o.Title && c.Slug == o.Slug && c.Description == o.Description && c.Requirements == o.Requirements &&
+		c.TextPolicy == o.TextPolicy && c.Language == o.Language && c.Price == o.Price && c.Category.ID == o.Category.ID &&
+		slices.Equal(tagIDs(c.Tags), tagIDs(o.Tags))
+}
+
+// tagIDs returns the ids of tags in order.
+func tagIDs(tags []Tag) []TagID {
+	ids := make([]TagID, len(tags))
+	for i, tag := range tags {
+		ids[i] = tag.ID
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // apply writes the change over c.
 func (in *courseChange) apply(c *Course) {
 	set(&c.Title, in.Title)
@@ -246,12 +325,31 @@ func (s *Service) allowed(ctx context.Context, by core.Actor, slug string, want 
 	return may, may.may(by, &c, want)
 }
 
+// locks are what a change of a course takes.
+type locks bool
+
+const (
+	courseAlone locks = false
+	treeFirst   locks = true // for what changes how many courses a category has
+)
+
 // locked runs fn under the lock of a course that the actor may change.
 func (s *Service) locked(ctx context.Context, by core.Actor, may scope, want right, slug string,
 	fn func(ctx context.Context, tx Tx, c *Course, t trail) error,
 ) error {
+	return s.lockedBy(ctx, by, may, want, courseAlone, slug, fn)
+}
+
+func (s *Service) lockedBy(ctx context.Context, by core.Actor, may scope, want right, locks locks, slug string,
+	fn func(ctx context.Context, tx Tx, c *Course, t trail) error,
+) error {
 	t := s.trail(by)
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		if locks == treeFirst {
+			if err := tx.LockTree(ctx); err != nil {
+				return err
+			}
+		}
 		c, err := tx.CourseForUpdate(ctx, slug)
 		if err != nil {
 			return err
@@ -267,11 +365,11 @@ func (s *Service) locked(ctx context.Context, by core.Actor, may scope, want rig
 }
 
 // change is locked for a change of the course itself, which it returns.
-func (s *Service) change(ctx context.Context, by core.Actor, may scope, want right, slug string, ifVersion int64,
+func (s *Service) change(ctx context.Context, by core.Actor, may scope, want right, locks locks, slug string, ifVersion int64,
 	fn func(ctx context.Context, tx Tx, c *Course, t trail) error,
 ) (Course, error) {
 	var changed Course
-	err := s.locked(ctx, by, may, want, slug, func(ctx context.Context, tx Tx, c *Course, t trail) error {
+	err := s.lockedBy(ctx, by, may, want, locks, slug, func(ctx context.Context, tx Tx, c *Course, t trail) error {
 		if err := same(ifVersion, c.Version); err != nil {
 			return err
 		}
@@ -325,7 +423,13 @@ func (s *Service) Reassign(ctx context.Context, by core.Actor, slug, teacher str
 	if err != nil {
 		return Course{}, err
 	}
-	return s.change(ctx, by, may, toReview, slug, 0, func(ctx context.Context, tx Tx, c *Course, t trail) error {
+	return s.change(ctx, by, may, toReview, courseAlone, slug, 0, func(ctx context.Context, tx Tx, c *Course, t trail) error {
+		if c.Teacher.ID == u.ID {
+			return nil
+		}
+		if err := keepTeacher(ctx, tx, u.ID); err != nil {
+			return err
+		}
 		c.Teacher = Teacher{ID: u.ID}
 		return t.update(ctx, tx, c, EventReassigned, Changed{}, true)
 	})

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,6 +107,8 @@ func TestTheTeacherOfANewCourse(t *testing.T) {
 			{w.ann, "", "ann", nil},
 			{w.ann, "ANN", "ann", nil},
 			{w.ann, "bob", "", core.ErrForbidden},
+			{w.ann, "sam", "", core.ErrForbidden},
+			{w.pam, "nobody", "", core.ErrForbidden},
 			{w.pam, "ann", "ann", nil},
 			{w.pam, "bob", "", core.ErrForbidden},
 			{w.pam, "", "teacher", core.ErrInvalid},
@@ -156,10 +159,12 @@ func TestSlugsOfTitles(t *testing.T) {
 
 func TestFiftyCreatorsOfOneTitleGetFiftySlugs(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
 		for i, slug := range []string{"one-title", "one-title-3", "one-title-5"} { // old slugs in the way
-			c, err := w.Create(t.Context(), w.ann, courses.NewCourse{Title: "x", Slug: slug})
-			require.NoError(t, err)
-			_, err = w.Edit(t.Context(), w.ann, c.Slug, courses.CourseEdit{Slug: ptr(fmt.Sprint("renamed-", i))})
+			in := whole("x")
+			in.Slug = slug
+			c := w.in(t, w.filled(t, in), courses.Published)
+			_, err := w.Edit(t.Context(), w.ann, c.Slug, courses.CourseEdit{Slug: ptr(fmt.Sprint("renamed-", i))})
 			require.NoError(t, err)
 		}
 		const creators = 50
@@ -176,7 +181,7 @@ func TestFiftyCreatorsOfOneTitleGetFiftySlugs(t *testing.T) {
 		}
 		n, err := w.Count(t.Context(), w.ann, courses.Filter{Status: courses.Draft})
 		require.NoError(t, err)
-		require.Equal(t, creators+3, n)
+		require.Equal(t, creators, n)
 	})
 }
 
@@ -359,6 +364,7 @@ func TestStatementsAreFixed(t *testing.T) {
 		ids := func() []courses.LessonID {
 			ids, err := w.backend.Courses.LessonIDs(t.Context(), c.ID, m.ID)
 			require.NoError(t, err)
+			slices.Reverse(ids)
 			return ids
 		}
 		measure := func() map[string]int {
@@ -368,7 +374,7 @@ func TestStatementsAreFixed(t *testing.T) {
 					return err
 				}),
 				"edit": count(func(ctx context.Context) error {
-					_, err := w.Edit(ctx, w.ann, c.Slug, courses.CourseEdit{Title: ptr("T"), Tags: &[]string{"go", "c-plus-plus"}})
+					_, err := w.Edit(ctx, w.ann, c.Slug, courses.CourseEdit{Title: ptr(fmt.Sprint("T", w.clock.Now().Unix())), Tags: &[]string{"go", "c-plus-plus"}})
 					return err
 				}),
 				"insert": count(func(ctx context.Context) error {

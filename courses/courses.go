@@ -205,6 +205,8 @@ const (
 	MaxModules     = 500     // of a course
 	MaxLessons     = 500     // of a module
 	MaxCategories  = 10_000  // of the tree
+	MaxDepth       = 16      // of a category, where one at the top has 1
+	MaxOldSlugs    = 20      // of a course
 	MaxRichInput   = 1 << 20 // bytes of a rich text as it is handed in
 	MaxDescription = 100_000 // bytes of a description or of requirements, sanitized
 	MaxContent     = 1 << 20 // bytes of a lesson's content, sanitized

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ustat/ustat/core"
@@ -24,6 +25,25 @@ const (
 	EventDeleted    = "courses.deleted"
 	EventContent    = "courses.content_changed" // its modules or lessons
 )
+
+// The events of what courses are filed under. Their subject is "category/" or "tag/"
+// and its id, their payload a [ShelfChanged]. The courses below or under it have no
+// event of their own, though they are shown otherwise from then on, and though a
+// category's deletion and a tag's make their versions grow.
+const (
+	EventCategoryUpdated = "courses.category_updated"
+	EventCategoryDeleted = "courses.category_deleted"
+	EventTagUpdated      = "courses.tag_updated"
+	EventTagDeleted      = "courses.tag_deleted"
+)
+
+// ShelfChanged is the payload of the events of categories and tags.
+type ShelfChanged struct {
+	Slug    string `json:"slug"`               // after the change, or of what is gone
+	Was     string `json:"was,omitempty"`      // the slug before, where that is another
+	Parent  string `json:"parent,omitempty"`   // the slug of the category above
+	MovedTo string `json:"moved_to,omitempty"` // the slug of what has got the courses of a category that is gone
+}
 
 // Changed is the payload of a course's events: the course after the change.
 type Changed struct {
@@ -57,6 +77,18 @@ func (t trail) changed(ctx context.Context, tx Tx, event string, c *Course, deta
 	}
 	if err := fault.Hit("courses.changed.after_audit"); err != nil {
 		return err
+	}
+	return tx.Emit(ctx, core.NewEvent(event, subject, t.by, t.at, detail))
+}
+
+// shelf leaves an audit row of a category or a tag, and emits the event of the same
+// name. The creation of one has none: no course is under it.
+func (t trail) shelf(ctx context.Context, tx Tx, event, subject string, detail ShelfChanged) error {
+	if err := t.audit(ctx, tx, event, subject, detail); err != nil {
+		return err
+	}
+	if strings.HasSuffix(event, "_created") {
+		return nil
 	}
 	return tx.Emit(ctx, core.NewEvent(event, subject, t.by, t.at, detail))
 }

@@ -1,6 +1,7 @@
 package courses
 
 import (
+	"cmp"
 	"errors"
 	"strconv"
 
@@ -34,7 +35,7 @@ type NewCourse struct {
 // CourseEdit is what Edit takes: what is nil stays.
 type CourseEdit struct {
 	Title        *string         `json:"title,omitempty" validate:"omitnil,min=1,max=200,line"`
-	Slug         *string         `json:"slug,omitempty" validate:"omitnil,slug"` // the old one leads to the new one from then on
+	Slug         *string         `json:"slug,omitempty" validate:"omitnil,slug"` // once it was published the old one leads to the new one
 	Description  *string         `json:"description,omitempty" validate:"omitnil,text"`
 	Requirements *string         `json:"requirements,omitempty" validate:"omitnil,text"`
 	Format       richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"` // of this edit's texts
@@ -95,7 +96,8 @@ type NewModule struct {
 	Format      richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"`
 	// Position is its place among the modules, from 1 to one more than there are;
 	// those from there on move up. Zero is the end.
-	Position int `json:"position,omitempty" validate:"min=0"`
+	Position int    `json:"position,omitempty" validate:"min=0"`
+	Key      string `json:"-"` // idempotency: the same Key and input give the same module
 }
 
 // ModuleEdit is what EditModule takes: what is nil stays.
@@ -115,7 +117,8 @@ type NewLesson struct {
 	DurationSeconds int64           `json:"duration_seconds,omitempty" validate:"min=0,max=604800"`
 	FreePreview     bool            `json:"free_preview,omitempty"`
 	// Position is its place among the lessons of the module, as NewModule has it.
-	Position int `json:"position,omitempty" validate:"min=0"`
+	Position int    `json:"position,omitempty" validate:"min=0"`
+	Key      string `json:"-"` // idempotency: the same Key, module and input give the same lesson
 }
 
 // LessonEdit is what EditLesson takes: what is nil stays.
@@ -130,7 +133,10 @@ type LessonEdit struct {
 }
 
 // checks gathers what is wrong with an input, so that it is reported together.
-type checks struct{ bad []core.Violation }
+type checks struct {
+	bad   []core.Violation
+	fault error // the first that names no field: not the input's
+}
 
 func (s *Service) check(input any) *checks {
 	c := new(checks)
@@ -140,9 +146,12 @@ func (s *Service) check(input any) *checks {
 	return c
 }
 
+// addAll adds the violations of an error; one without any is a fault.
 func (c *checks) addAll(err error) {
-	if e, ok := err.(*core.Error); ok {
+	if e, ok := errors.AsType[*core.Error](err); ok && len(e.Violations) > 0 {
 		c.bad = append(c.bad, e.Violations...)
+	} else {
+		c.fault = cmp.Or(c.fault, err)
 	}
 }
 
@@ -154,10 +163,10 @@ func (c *checks) unknown(field, got, what string) {
 	c.add(field, "unknown", "", got, "there is no such "+what)
 }
 
-// err returns nil, or a core.ErrInvalid with all that was found.
+// err returns nil, a fault, or a core.ErrInvalid with all that was found.
 func (c *checks) err() error {
-	if len(c.bad) == 0 {
-		return nil
+	if c.fault != nil || len(c.bad) == 0 {
+		return c.fault
 	}
 	return core.ErrInvalid.With(c.bad...)
 }
@@ -172,15 +181,8 @@ func (c *checks) rich(field string, text *string, format richtext.Format, most i
 		return nil
 	}
 	clean, err := richtext.HTML(*text, format)
-	if e, ok := errors.AsType[*core.Error](err); ok {
-		for _, v := range e.Violations {
-			if v.Field != "format" { // which the struct's tags report
-				v.Field = field
-				c.bad = append(c.bad, v)
-			}
-		}
-	}
 	if err != nil {
+		c.addText(field, err)
 		return nil
 	}
 	if len(clean) > most {
@@ -188,6 +190,21 @@ func (c *checks) rich(field string, text *string, format richtext.Format, most i
 		return nil
 	}
 	return &clean
+}
+
+// addText adds why a text is refused, as of its field.
+func (c *checks) addText(field string, err error) {
+	e, ok := errors.AsType[*core.Error](err)
+	if !ok || len(e.Violations) == 0 {
+		c.addAll(err)
+		return
+	}
+	for _, v := range e.Violations {
+		if v.Field != "format" { // which the struct's tags report
+			v.Field = field
+			c.bad = append(c.bad, v)
+		}
+	}
 }
 
 func (c *checks) tooLong(field string, most, got int, message string) {
@@ -221,6 +238,18 @@ func linePtr(text *string) *string {
 	}
 	made := line(*text)
 	return &made
+}
+
+// languagePtr returns a language in the form in which it is kept. What is none stays
+// as it is: the struct's tags report it.
+func languagePtr(tag *string) *string {
+	if tag == nil {
+		return nil
+	}
+	if canonical, ok := core.LanguageTag(*tag); ok {
+		return &canonical
+	}
+	return tag
 }
 
 // edit returns the replacement as an edit of all fields.

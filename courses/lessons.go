@@ -2,6 +2,7 @@ package courses
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 
 // CreateLesson adds a lesson to a module, at its end or at in.Position. A module
 // that is not of the course is ErrModuleNotFound, and more than MaxLessons are
-// ErrTooMany.
+// ErrTooMany. With a Key, the same input again gives the lesson that the first call
+// made, and another input or module is core.ErrKeyReused.
 func (s *Service) CreateLesson(ctx context.Context, by core.Actor, course string, module ModuleID, in NewLesson) (Lesson, error) {
 	ctx = core.WithOperation(ctx, "courses.CreateLesson")
 	may, err := s.allowed(ctx, by, course, toEdit)
@@ -28,35 +30,51 @@ func (s *Service) CreateLesson(ctx context.Context, by core.Actor, course string
 		ModuleID: module, Title: in.Title, Kind: in.Kind, Content: *content, TextPolicy: richtext.Version,
 		Duration: time.Duration(in.DurationSeconds) * time.Second, FreePreview: in.FreePreview,
 	}
-	return s.changeLesson(ctx, by, may, course, func(ctx context.Context, tx Tx, c *Course) (Lesson, error) {
-		if _, err := tx.ModuleByID(ctx, c.ID, module); err != nil {
-			return Lesson{}, err
-		}
-		ids, err := tx.LessonIDs(ctx, c.ID, module)
-		if err != nil {
-			return Lesson{}, err
-		}
-		if len(ids) >= MaxLessons {
-			return Lesson{}, tooMany("lessons", MaxLessons, len(ids))
-		}
-		if err := checkPosition(in.Position, len(ids)); err != nil {
-			return Lesson{}, err
-		}
-		l := l
-		l.CourseID = c.ID
-		if l.Position, err = afterLastLesson(ctx, tx, c.ID, ids); err != nil {
-			return Lesson{}, err
-		}
-		made, err := tx.InsertLessons(ctx, []Lesson{l})
-		if err != nil {
-			return Lesson{}, err
-		}
-		l.ID = made[0].ID
-		if in.Position == 0 || in.Position > len(ids) {
-			return l, nil
-		}
-		return l, tx.PlaceLessons(ctx, c.ID, module, slices.Insert(ids, in.Position-1, l.ID))
+	var made Lesson
+	err = s.locked(ctx, by, may, toEdit, course, func(ctx context.Context, tx Tx, c *Course, t trail) (err error) {
+		made, err = core.Once(ctx, tx, s.key(by, "courses.create_lesson", c.ID, in.Key, keyed{module, in}), func() (Lesson, error) {
+			id, err := insertLesson(ctx, tx, c, l, in.Position)
+			if err != nil {
+				return Lesson{}, err
+			}
+			return t.lesson(ctx, tx, c, id)
+		})
+		return err
 	})
+	if err != nil {
+		return Lesson{}, err
+	}
+	return made, nil
+}
+
+// insertLesson adds a lesson to a course at a position, of which 0 is the end.
+func insertLesson(ctx context.Context, tx Tx, c *Course, l Lesson, position int) (LessonID, error) {
+	if _, err := tx.ModuleByID(ctx, c.ID, l.ModuleID); err != nil {
+		return 0, err
+	}
+	ids, err := tx.LessonIDs(ctx, c.ID, l.ModuleID)
+	if err != nil {
+		return 0, err
+	}
+	if len(ids) >= MaxLessons {
+		return 0, tooMany("lessons", MaxLessons, len(ids))
+	}
+	if err := checkPosition(position, len(ids)); err != nil {
+		return 0, err
+	}
+	l.CourseID = c.ID
+	if l.Position, err = afterLastLesson(ctx, tx, c.ID, ids); err != nil {
+		return 0, err
+	}
+	made, err := tx.InsertLessons(ctx, []Lesson{l})
+	if err != nil {
+		return 0, err
+	}
+	l.ID = made[0].ID
+	if position == 0 || position > len(ids) {
+		return l.ID, nil
+	}
+	return l.ID, tx.PlaceLessons(ctx, c.ID, l.ModuleID, slices.Insert(ids, position-1, l.ID))
 }
 
 // afterLastLesson returns the position behind all that a module has.
@@ -82,14 +100,16 @@ func (s *Service) EditLesson(ctx context.Context, by core.Actor, course string, 
 	if err := bad.err(); err != nil {
 		return Lesson{}, err
 	}
-	return s.changeLesson(ctx, by, may, course, func(ctx context.Context, tx Tx, c *Course) (Lesson, error) {
+	var edited Lesson
+	err = s.locked(ctx, by, may, toEdit, course, func(ctx context.Context, tx Tx, c *Course, trail trail) error {
 		l, err := tx.LessonByID(ctx, c.ID, id)
 		if err != nil {
-			return Lesson{}, err
+			return err
 		}
 		if err := same(in.IfVersion, l.Version); err != nil {
-			return Lesson{}, err
+			return err
 		}
+		before := l
 		l.refresh()
 		set(&l.Title, in.Title)
 		set(&l.Kind, in.Kind)
@@ -98,30 +118,37 @@ func (s *Service) EditLesson(ctx context.Context, by core.Actor, course string, 
 		if in.DurationSeconds != nil {
 			l.Duration = time.Duration(*in.DurationSeconds) * time.Second
 		}
-		return l, tx.UpdateLessons(ctx, []Lesson{l})
-	})
-}
-
-// changeLesson runs fn under the course's lock and returns its lesson as it is
-// stored then.
-func (s *Service) changeLesson(ctx context.Context, by core.Actor, may scope, course string,
-	fn func(ctx context.Context, tx Tx, c *Course) (Lesson, error),
-) (Lesson, error) {
-	var changed Lesson
-	err := s.locked(ctx, by, may, toEdit, course, func(ctx context.Context, tx Tx, c *Course, t trail) error {
-		l, err := fn(ctx, tx, c)
-		if err != nil {
+		if edited = l; l.equal(&before) {
+			return nil
+		}
+		if err := tx.UpdateLessons(ctx, []Lesson{l}); err != nil {
 			return err
 		}
-		if changed, err = tx.LessonByID(ctx, c.ID, l.ID); err != nil {
-			return err
-		}
-		return t.changed(ctx, tx, EventContent, c, Changed{Module: changed.ModuleID, Lesson: l.ID}, false)
+		edited, err = trail.lesson(ctx, tx, c, id)
+		return err
 	})
 	if err != nil {
 		return Lesson{}, err
 	}
-	return changed, nil
+	return edited, nil
+}
+
+// keyed is what a key of CreateLesson stands for.
+type keyed struct {
+	Module ModuleID
+	NewLesson
+}
+
+// equal reports whether two lessons, as they are stored, differ in nothing.
+func (l *Lesson) equal(o *Lesson) bool { return reflect.DeepEqual(l, o) }
+
+// lesson reads a lesson of a course as it is stored after a change, and tells of it.
+func (t trail) lesson(ctx context.Context, tx Tx, c *Course, id LessonID) (Lesson, error) {
+	changed, err := tx.LessonByID(ctx, c.ID, id)
+	if err != nil {
+		return Lesson{}, err
+	}
+	return changed, t.changed(ctx, tx, EventContent, c, Changed{Module: changed.ModuleID, Lesson: id}, false)
 }
 
 // DeleteLesson removes a lesson. A course that is published or in review keeps at
@@ -170,6 +197,9 @@ func (s *Service) ReorderLessons(ctx context.Context, by core.Actor, course stri
 		}
 		if err := covers(ids, stored, "lessons", max(MaxLessons, len(stored))); err != nil {
 			return err
+		}
+		if slices.Equal(ids, stored) {
+			return nil
 		}
 		if err := tx.PlaceLessons(ctx, c.ID, module, ids); err != nil {
 			return err

@@ -110,6 +110,7 @@ func (s *Service) plan(ctx context.Context, by core.Actor, f Filter, sort Sort, 
 	if f.Status == "" {
 		f.Status = Published
 	}
+	f.Language = *languagePtr(&f.Language)
 	q := ListQuery{
 		Status: f.Status, Language: f.Language, Currency: f.Currency,
 		PriceMin: f.PriceMin, PriceMax: f.PriceMax, RatingMin: f.RatingMin, Sort: sort,

@@ -10,7 +10,8 @@ import (
 )
 
 // CreateModule adds a module to a course, at its end or at in.Position. More than
-// MaxModules are ErrTooMany.
+// MaxModules are ErrTooMany. With a Key, the same input again gives the module that
+// the first call made, and another input is core.ErrKeyReused.
 func (s *Service) CreateModule(ctx context.Context, by core.Actor, course string, in NewModule) (Module, error) {
 	ctx = core.WithOperation(ctx, "courses.CreateModule")
 	may, err := s.allowed(ctx, by, course, toEdit)
@@ -24,32 +25,48 @@ func (s *Service) CreateModule(ctx context.Context, by core.Actor, course string
 		return Module{}, err
 	}
 	m := Module{Title: in.Title, Description: *description, TextPolicy: richtext.Version}
-	return s.changeModule(ctx, by, may, course, func(ctx context.Context, tx Tx, c *Course) (Module, error) {
-		ids, err := tx.ModuleIDs(ctx, c.ID)
-		if err != nil {
-			return Module{}, err
-		}
-		if len(ids) >= MaxModules {
-			return Module{}, tooMany("modules", MaxModules, len(ids))
-		}
-		if err := checkPosition(in.Position, len(ids)); err != nil {
-			return Module{}, err
-		}
-		m := m
-		m.CourseID = c.ID
-		if m.Position, err = afterLastModule(ctx, tx, c.ID, ids); err != nil {
-			return Module{}, err
-		}
-		made, err := tx.InsertModules(ctx, []Module{m})
-		if err != nil {
-			return Module{}, err
-		}
-		m.ID = made[0].ID
-		if in.Position == 0 || in.Position > len(ids) {
-			return m, nil
-		}
-		return m, tx.PlaceModules(ctx, c.ID, slices.Insert(ids, in.Position-1, m.ID))
+	var made Module
+	err = s.locked(ctx, by, may, toEdit, course, func(ctx context.Context, tx Tx, c *Course, t trail) (err error) {
+		made, err = core.Once(ctx, tx, s.key(by, "courses.create_module", c.ID, in.Key, in), func() (Module, error) {
+			id, err := insertModule(ctx, tx, c, m, in.Position)
+			if err != nil {
+				return Module{}, err
+			}
+			return t.module(ctx, tx, c, id)
+		})
+		return err
 	})
+	if err != nil {
+		return Module{}, err
+	}
+	return made, nil
+}
+
+// insertModule adds a module to a course at a position, of which 0 is the end.
+func insertModule(ctx context.Context, tx Tx, c *Course, m Module, position int) (ModuleID, error) {
+	ids, err := tx.ModuleIDs(ctx, c.ID)
+	if err != nil {
+		return 0, err
+	}
+	if len(ids) >= MaxModules {
+		return 0, tooMany("modules", MaxModules, len(ids))
+	}
+	if err := checkPosition(position, len(ids)); err != nil {
+		return 0, err
+	}
+	m.CourseID = c.ID
+	if m.Position, err = afterLastModule(ctx, tx, c.ID, ids); err != nil {
+		return 0, err
+	}
+	made, err := tx.InsertModules(ctx, []Module{m})
+	if err != nil {
+		return 0, err
+	}
+	m.ID = made[0].ID
+	if position == 0 || position > len(ids) {
+		return m.ID, nil
+	}
+	return m.ID, tx.PlaceModules(ctx, c.ID, slices.Insert(ids, position-1, m.ID))
 }
 
 // afterLastModule returns the position behind all that a course has.
@@ -83,41 +100,41 @@ func (s *Service) EditModule(ctx context.Context, by core.Actor, course string, 
 	if err := bad.err(); err != nil {
 		return Module{}, err
 	}
-	return s.changeModule(ctx, by, may, course, func(ctx context.Context, tx Tx, c *Course) (Module, error) {
+	var edited Module
+	err = s.locked(ctx, by, may, toEdit, course, func(ctx context.Context, tx Tx, c *Course, trail trail) error {
 		m, err := tx.ModuleByID(ctx, c.ID, id)
 		if err != nil {
-			return Module{}, err
+			return err
 		}
 		if err := same(in.IfVersion, m.Version); err != nil {
-			return Module{}, err
+			return err
 		}
+		before := m
 		m.refresh()
 		set(&m.Title, in.Title)
 		set(&m.Description, in.Description)
-		return m, tx.UpdateModules(ctx, []Module{m})
-	})
-}
-
-// changeModule runs fn under the course's lock and returns its module as it is
-// stored then.
-func (s *Service) changeModule(ctx context.Context, by core.Actor, may scope, course string,
-	fn func(ctx context.Context, tx Tx, c *Course) (Module, error),
-) (Module, error) {
-	var changed Module
-	err := s.locked(ctx, by, may, toEdit, course, func(ctx context.Context, tx Tx, c *Course, t trail) error {
-		m, err := fn(ctx, tx, c)
-		if err != nil {
+		if edited = m; m == before {
+			return nil
+		}
+		if err := tx.UpdateModules(ctx, []Module{m}); err != nil {
 			return err
 		}
-		if changed, err = tx.ModuleByID(ctx, c.ID, m.ID); err != nil {
-			return err
-		}
-		return t.changed(ctx, tx, EventContent, c, Changed{Module: m.ID}, false)
+		edited, err = trail.module(ctx, tx, c, id)
+		return err
 	})
 	if err != nil {
 		return Module{}, err
 	}
-	return changed, nil
+	return edited, nil
+}
+
+// module reads a module of a course as it is stored after a change, and tells of it.
+func (t trail) module(ctx context.Context, tx Tx, c *Course, id ModuleID) (Module, error) {
+	changed, err := tx.ModuleByID(ctx, c.ID, id)
+	if err != nil {
+		return Module{}, err
+	}
+	return changed, t.changed(ctx, tx, EventContent, c, Changed{Module: id}, false)
 }
 
 // DeleteModule removes a module with its lessons. A course that is published or in
@@ -174,6 +191,9 @@ func (s *Service) ReorderModules(ctx context.Context, by core.Actor, course stri
 		}
 		if err := covers(ids, stored, "modules", len(stored)); err != nil {
 			return err
+		}
+		if slices.Equal(ids, stored) {
+			return nil
 		}
 		if err := tx.PlaceModules(ctx, c.ID, ids); err != nil {
 			return err

@@ -133,7 +133,13 @@ func whole(title string) courses.NewCourse {
 // course makes a complete draft of ann with one lesson.
 func (w *world) course(t testing.TB, title string) courses.Course {
 	t.Helper()
-	c, err := w.Create(t.Context(), w.ann, whole(title))
+	return w.filled(t, whole(title))
+}
+
+// filled makes a draft of ann with one lesson.
+func (w *world) filled(t testing.TB, in courses.NewCourse) courses.Course {
+	t.Helper()
+	c, err := w.Create(t.Context(), w.ann, in)
 	require.NoError(t, err)
 	m, err := w.CreateModule(t.Context(), w.ann, c.Slug, courses.NewModule{Title: "One"})
 	require.NoError(t, err)

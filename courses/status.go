@@ -2,6 +2,7 @@ package courses
 
 import (
 	"context"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/ustat/ustat/core"
@@ -74,16 +75,16 @@ func (s *Service) move(ctx context.Context, by core.Actor, slug string, ifVersio
 			return Course{}, err
 		}
 	}
-	return s.change(ctx, by, may, m.want, slug, ifVersion, func(ctx context.Context, tx Tx, c *Course, t trail) error {
+	locks := courseAlone
+	if m.from == Published || m.to == Published {
+		locks = treeFirst
+	}
+	return s.change(ctx, by, may, m.want, locks, slug, ifVersion, func(ctx context.Context, tx Tx, c *Course, t trail) error {
 		if c.Status != m.from {
 			return ErrTransition.Withf("the course is %q: only one that is %q can become %q", c.Status, m.from, m.to)
 		}
 		if m.to == InReview || m.to == Published {
-			content, err := tx.CountContent(ctx, c.ID)
-			if err != nil {
-				return err
-			}
-			if err := complete(c, content, missing.bad...); err != nil {
+			if err := ready(ctx, tx, c, missing.bad); err != nil {
 				return err
 			}
 		}
@@ -97,7 +98,7 @@ func (s *Service) move(ctx context.Context, by core.Actor, slug string, ifVersio
 		if err := fault.Hit("courses.move.after_update"); err != nil {
 			return err
 		}
-		if m.from == Published || m.to == Published {
+		if locks == treeFirst {
 			if err := tx.RecountCategories(ctx); err != nil {
 				return err
 			}
@@ -133,10 +134,29 @@ func (s *Service) checkTeacher(ctx context.Context, c *Course, missing *checks) 
 	return nil
 }
 
+// ready returns nil when a course may be read by others, or ErrIncomplete with all
+// that it lacks beside what is missing already. Its teacher stays one who may teach.
+func ready(ctx context.Context, tx Tx, c *Course, missing []core.Violation) error {
+	content, err := tx.CountContent(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	lacks := checks{bad: slices.Clone(missing)}
+	if len(missing) == 0 {
+		if err := keepTeacher(ctx, tx, c.Teacher.ID); err != nil {
+			lacks.addAll(err)
+		}
+	}
+	if lacks.fault != nil {
+		return lacks.fault
+	}
+	return complete(c, content, lacks.bad...)
+}
+
 // complete returns nil, or ErrIncomplete with all that a course lacks to be read by
 // others.
 func complete(c *Course, content ContentCount, more ...core.Violation) error {
-	missing := checks{append([]core.Violation(nil), more...)}
+	missing := checks{bad: slices.Clone(more)}
 	need := func(there bool, field, message string) {
 		if !there {
 			missing.add(field, "required", "", "", message)

@@ -2,6 +2,7 @@ package courses
 
 import (
 	"context"
+	"time"
 
 	"github.com/ustat/ustat/core"
 )
@@ -143,9 +144,9 @@ type ContentCount struct {
 // A getter named ForUpdate also takes a lock that lasts until the transaction ends:
 // another transaction that asks for it waits, and then reads what the first has
 // committed. Where writing transactions take turns anyway, it is a plain read.
-// Locks are taken in this order: a course, then the tree, then a tag. Where that
-// cannot be (a tag that is deleted changes its courses), a deadlock is what Update
-// runs again.
+// Locks are taken in this order: the tree, then a course, then its teacher, then a
+// tag. Where that cannot be (a tag that is deleted changes its courses), a deadlock is
+// what Update runs again.
 type Tx interface {
 	Reader
 	core.Tx
@@ -160,14 +161,23 @@ type CourseWriter interface {
 	// it, or fails with ErrCourseNotFound. Whoever changes a course, its modules or
 	// its lessons takes this lock first, so that they take turns.
 	CourseForUpdate(ctx context.Context, slug string) (Course, error)
+	// LockTeacher returns the role of a user and whether they are active, and keeps
+	// both as they are until the end of the transaction, so that nobody who is given a
+	// course loses the right to teach meanwhile. For a user whom this database does not
+	// hold, since the accounts are elsewhere, it answers core.Teacher and true: accounts
+	// were asked just before.
+	LockTeacher(ctx context.Context, id core.UserID) (role core.Role, active bool, err error)
 	// InsertCourses adds courses with the tags, category and teacher that their
 	// ids name, and returns them with ids, in order. A slug that another course has
-	// or had is ErrSlugTaken.
+	// or had is ErrSlugTaken. Whether there is such a teacher is the caller's to know:
+	// accounts may live in another store.
 	InsertCourses(ctx context.Context, courses []Course) ([]Course, error)
 	// UpdateCourses writes every field of the courses with these ids, tags too, but
 	// not Stats; a zero CreatedAt keeps what is stored. A missing one is
-	// ErrCourseNotFound. A slug that another course has or had is ErrSlugTaken;
-	// the one that a course leaves stays its own, and it may take it again.
+	// ErrCourseNotFound. A slug that another course has or had is ErrSlugTaken.
+	// The one that a course leaves stays its own, and it may take it again, if it is
+	// published or has a PublishedAt before the update; else it is free. More than
+	// MaxOldSlugs of a course are ErrTooMany.
 	UpdateCourses(ctx context.Context, courses []Course) error
 	// DeleteCourse removes a course with its modules, lessons, old slugs, statistics
 	// and entry of the full-text index. A missing one is ErrCourseNotFound; one that
@@ -177,6 +187,9 @@ type CourseWriter interface {
 
 // TreeWriter writes categories and tags.
 type TreeWriter interface {
+	// LockTree makes the transactions that change the tree, or its counts, take turns
+	// until the end of this one. A second call in the same Tx does nothing.
+	LockTree(ctx context.Context) error
 	// CategoriesForUpdate returns all categories in any order and locks the tree, so
 	// that two moves at once cannot make a cycle. More than MaxCategories is
 	// ErrTooMany.
@@ -188,8 +201,9 @@ type TreeWriter interface {
 	// fails with ErrCategoryNotFound or ErrSlugTaken.
 	UpdateCategory(ctx context.Context, c Category) error
 	// MoveCategory gives the courses in one category and the categories right below
-	// it to another, by a fixed number of statements. Their versions grow.
-	MoveCategory(ctx context.Context, from, to CategoryID) error
+	// it to another, by a fixed number of statements. Their versions grow, and the
+	// courses get at as their UpdatedAt.
+	MoveCategory(ctx context.Context, from, to CategoryID, at time.Time) error
 	// DeleteCategory removes a category, or fails with ErrCategoryNotFound, and with
 	// ErrCategoryInUse while courses or categories refer to it.
 	DeleteCategory(ctx context.Context, id CategoryID) error
@@ -207,9 +221,10 @@ type TreeWriter interface {
 	// UpdateTag writes slug and name of the tag with t.ID, and indexes the courses
 	// that carry it anew, in blocks. It fails with ErrTagNotFound or ErrSlugTaken.
 	UpdateTag(ctx context.Context, t Tag) error
-	// DeleteTag takes a tag off all courses, whose versions grow, indexes them anew,
-	// in blocks, and removes it. A missing one is ErrTagNotFound.
-	DeleteTag(ctx context.Context, id TagID) error
+	// DeleteTag takes a tag off all courses, whose versions grow and which get at as
+	// their UpdatedAt, indexes them anew, in blocks, and removes it. A missing one is
+	// ErrTagNotFound.
+	DeleteTag(ctx context.Context, id TagID, at time.Time) error
 }
 
 // ContentWriter writes modules and lessons. Its callers hold the course's lock.

@@ -254,6 +254,7 @@ func (a *api) mountProfiles() {
 	}, a.listProfiles)
 	get(a, route{
 		path: accountsPath + "/profiles/{slug}/", id: "profiles-get", tag: tag, summary: "The public page of an active user",
+		description: "A slug that it had before is answered with 301.", failures: []int{http.StatusMovedPermanently},
 	}, a.profile)
 	send(a, route{
 		method: http.MethodPatch, path: accountsPath + "/profiles/{slug}/", id: "profiles-update", tag: tag, summary: "Change a profile",
@@ -270,6 +271,9 @@ func (a *api) profile(ctx context.Context, c *call) (profile, error) {
 	found, err := a.platform.Accounts.Profile(ctx, c.path("slug"))
 	if err != nil {
 		return profile{}, err
+	}
+	if found.Slug != c.path("slug") { // it was renamed
+		c.location = accountsPath + "/profiles/" + found.Slug + "/"
 	}
 	c.at = found.Version
 	return profileOf(found), nil

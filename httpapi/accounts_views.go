@@ -26,6 +26,7 @@ type user struct {
 	FullName      string     `json:"full_name"`
 	Bio           string     `json:"bio"`
 	Active        bool       `json:"active"`
+	Profile       string     `json:"profile" doc:"The slug of the user's public page"`
 	LastLogin     *time.Time `json:"last_login" doc:"null when there was none"`
 	CreatedAt     time.Time  `json:"created_at"`
 	UpdatedAt     time.Time  `json:"updated_at"`
@@ -34,7 +35,7 @@ type user struct {
 func userOf(u accounts.User) user {
 	return user{
 		Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, Phone: u.Phone, Role: string(u.Role), FullName: u.FullName,
-		Bio: u.Bio, Active: u.Active, LastLogin: timeOrNull(u.LastLogin), CreatedAt: u.CreatedAt.UTC(), UpdatedAt: u.UpdatedAt.UTC(),
+		Bio: u.Bio, Active: u.Active, Profile: u.ProfileSlug, LastLogin: timeOrNull(u.LastLogin), CreatedAt: u.CreatedAt.UTC(), UpdatedAt: u.UpdatedAt.UTC(),
 	}
 }
 

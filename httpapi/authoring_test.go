@@ -154,6 +154,31 @@ func TestACreateWithAKeyHappensOnce(t *testing.T) {
 	refused(t, w.ask("teacher", "POST", "/courses/", body, "Idempotency-Key", strings.Repeat("k", 256)), 422, "invalid")
 }
 
+func TestContentWithAKeyIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, engines()["sqlite"])
+	s := w.course(courses.Draft)
+	for path, body := range map[string]object{
+		"/courses/" + s.slug + "/modules/": {"title": "Once"}, "/courses/" + s.slug + "/lessons/": {"title": "Once", "kind": "text", "module": s.modules[0]},
+	} {
+		first := answered(t, w.ask("owner", "POST", path, body, "Idempotency-Key", "k"), 201)
+		again := answered(t, w.ask("owner", "POST", path, body, "Idempotency-Key", "k"), 201)
+		assert.Equal(t, first, again, path)
+	}
+}
+
+func TestARenamedProfileIsFoundByItsOldSlug(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, engines()["sqlite"])
+	me := answered(t, w.ask("owner", "GET", "/accounts/users/me/", nil), 200)
+	old := me["profile"].(string)
+	answered(t, w.ask("owner", "PATCH", "/accounts/profiles/"+old+"/", object{"slug": "another"}), 200)
+	moved := w.ask("", "GET", "/accounts/profiles/"+old+"/", nil)
+	assert.Equal(t, 301, moved.Code)
+	assert.Equal(t, "/api/v1/accounts/profiles/another/", moved.Header().Get("Location"))
+	refused(t, w.ask("teacher", "PATCH", "/accounts/profiles/teacher/", object{"slug": old}), 409, "accounts.slug_taken")
+}
+
 func TestTokensComeInOneHeader(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, engines()["sqlite"])

@@ -24,8 +24,9 @@ func (a *api) mountModules() {
 	})
 	send(a, route{
 		method: http.MethodPost, path: coursePath + "modules/", id: "modules-create", tag: tag, summary: "Add a module to a course",
-		status: http.StatusCreated, long: true, signedIn: true,
+		status: http.StatusCreated, long: true, keyed: true, signedIn: true,
 	}, func(ctx context.Context, c *call, in courses.NewModule) (module, error) {
+		in.Key = c.key()
 		made, err := a.platform.Courses.CreateModule(ctx, c.actor, c.path("slug"), in)
 		c.location = fmt.Sprintf("%s%s/modules/%d/", coursesPath, c.path("slug"), made.ID)
 		return c.showModule(made, err)
@@ -124,7 +125,7 @@ func (a *api) mountLessons() {
 	})
 	send(a, route{
 		method: http.MethodPost, path: coursePath + "lessons/", id: "lessons-create", tag: tag, summary: "Add a lesson to a module of a course",
-		status: http.StatusCreated, long: true, signedIn: true,
+		status: http.StatusCreated, long: true, keyed: true, signedIn: true,
 	}, a.createLesson)
 	send(a, route{
 		method: http.MethodPatch, path: one, id: "lessons-update", tag: tag, summary: "Change a lesson", long: true, versioned: true, signedIn: true,
@@ -175,6 +176,7 @@ func (a *api) createLesson(ctx context.Context, c *call, in lessonInput) (lesson
 	if bad != nil {
 		return lesson{}, bad
 	}
+	in.Key = c.key()
 	made, err := a.platform.Courses.CreateLesson(ctx, c.actor, c.path("slug"), courses.ModuleID(id), in.NewLesson)
 	c.location = coursesPath + c.path("slug") + "/lessons/" + strconv.FormatInt(int64(made.ID), 10) + "/"
 	return c.showLesson(made, err)

@@ -155,16 +155,26 @@ func (c *cells) text(col, runes int) string {
 }
 
 // title is one line of text that is not empty, in Unicode's form NFC. Line breaks and
-// other control characters, which old catalogues have, become spaces.
+// other control characters, which old catalogues have, become spaces; those that turn
+// the direction of text are left out.
 func (c *cells) title(col, runes int) string {
 	s := norm.NFC.String(c.text(col, runes))
 	if !core.IsLine(s) {
 		s = strings.Join(strings.FieldsFunc(s, func(r rune) bool {
 			return unicode.IsControl(r) || unicode.IsSpace(r)
 		}), " ")
+		s = strings.TrimSpace(strings.Map(func(r rune) rune {
+			if core.IsBidiControl(r) {
+				return -1
+			}
+			return r
+		}, s))
 	}
-	if s == "" {
+	switch {
+	case s == "":
 		c.refuse(col, "the cell is empty")
+	case !core.IsLine(s):
+		c.refuse(col, "the cell has nothing that is seen")
 	}
 	return s
 }

@@ -80,10 +80,10 @@ func (t *catalogue) columns() []column {
 
 func (t *catalogue) parse(c *cells) course {
 	return course{
-		slug:            courseSlugOf(c),
+		slug:            c.slug(courseSlug),
 		title:           c.title(courseTitle, maxTitle),
 		description:     c.rich(courseDescription, maxDescription, maxDescription),
-		language:        c.text(courseLanguage, maxLanguage),
+		language:        c.language(courseLanguage, maxLanguage),
 		category:        c.reference(courseCategory),
 		teacher:         c.reference(courseTeacher),
 		price:           c.money(coursePrice, courseCurrency),
@@ -93,15 +93,6 @@ func (t *catalogue) parse(c *cells) course {
 		requirements:    c.rich(courseRequirements, maxDescription, maxDescription),
 		hasRequirements: c.has(courseRequirements),
 	}
-}
-
-// courseSlugOf returns the slug, unless it is a word that no course may have.
-func courseSlugOf(c *cells) string {
-	s := c.slug(courseSlug)
-	if slugs.IsReserved(s) {
-		c.refuse(courseSlug, "%s is reserved", quote(s))
-	}
-	return s
 }
 
 // tags returns the tags of a cell by slug, each once: of names with one slug the
@@ -123,6 +114,10 @@ func (t *catalogue) tags(c *cells) []courses.Tag {
 		}
 		if len([]rune(name)) > maxTag {
 			c.refuse(courseTags, "the tag %s is longer than %d characters", quote(name), maxTag)
+			return nil
+		}
+		if !core.IsLine(name) {
+			c.refuse(courseTags, "the tag %s is not one line of text that is seen", quote(name))
 			return nil
 		}
 		slug := t.tagSlug(name)
@@ -208,6 +203,11 @@ func (t *catalogue) plan(ctx context.Context, rows []row[course], refuse refuseF
 	var inserts, updates []courses.Course
 	for i := range rows {
 		r := &rows[i].cell
+		stored, there := around.stored[r.slug]
+		if !there && slugs.IsReserved(r.slug) { // a course that has it already keeps it
+			refuse(i, "slug", quote(r.slug)+" is reserved")
+			continue
+		}
 		category, ok := around.categories[r.category]
 		if !ok {
 			refuse(i, "category", "there is no category "+quote(r.category))
@@ -222,7 +222,6 @@ func (t *catalogue) plan(ctx context.Context, rows []row[course], refuse refuseF
 			refuse(i, "teacher", "the user "+quote(r.teacher)+" is a "+string(teacher.Role)+" and may not teach")
 			continue
 		}
-		stored, there := around.stored[r.slug]
 		if _, taken := around.taken[r.slug]; taken && !there {
 			refuse(i, "slug", "a course had the slug "+quote(r.slug)+" before it was renamed, and keeps it")
 			continue

@@ -1,12 +1,17 @@
 package transfer_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/transfer"
 )
 
@@ -48,6 +53,39 @@ func TestBadCategoriesAreRefused(t *testing.T) {
 		parents[c.Slug] = c.Parent
 	}
 	require.Equal(t, map[string]string{"e": "late", "late": "young", "h": "e"}, parents)
+}
+
+func TestCategoriesThatAreTooDeepAreRefused(t *testing.T) {
+	t.Parallel()
+	backend := open(t)
+	chain := func(prefix, parent string, n int) string {
+		var rows strings.Builder
+		for i := 1; i <= n; i++ {
+			fmt.Fprintf(&rows, "%s%d,Name,%s\n", prefix, i, parent)
+			parent = fmt.Sprint(prefix, i)
+		}
+		return rows.String()
+	}
+	const header = "slug,name,parent\n"
+	_, refused, _ := importAll(t, backend, map[string]string{"categories.csv": header + chain("a", "", 18) + chain("b", "", 16)})
+	const deep = ":parent: it, or a category below it, would be deeper than 16"
+	require.Equal(t, []string{"categories.csv:18" + deep, "categories.csv:19" + deep}, refused)
+	// A stored category comes below another, with those below it that the file does not name.
+	report, refused, _ := importAll(t, backend, map[string]string{"categories.csv": header + "top,Top,\nb1,Moved,top\nb16,Renamed,b15\na17,Late,top\n"})
+	require.Equal(t, []string{"categories.csv:3" + deep}, refused)
+	require.Equal(t, 2, report.Total().Inserted)
+	require.Equal(t, 1, report.Total().Updated)
+
+	// What is stored too deep stays there, and may be named.
+	require.NoError(t, backend.Courses.Update(t.Context(), func(ctx context.Context, tx courses.Tx) error {
+		found, err := tx.CategoriesBySlug(ctx, []string{"b16"})
+		if err == nil {
+			_, err = tx.InsertCategories(ctx, []courses.Category{{Slug: "b17", Name: "Old", ParentID: found[0].ID}})
+		}
+		return err
+	}))
+	_, refused, _ = importAll(t, backend, map[string]string{"categories.csv": header + "b1,First,\nb17,Seventeenth,b16\nb18,More,b17\n"})
+	require.Equal(t, []string{"categories.csv:4" + deep}, refused)
 }
 
 func TestBadUsersAreRefused(t *testing.T) {
@@ -236,4 +274,74 @@ func TestAQuoteThatIsNeverClosedEndsTheFileAfter16MiB(t *testing.T) {
 	require.Equal(t, []string{
 		`modules.csv:3:course: a quote (") that is not doubled, or that is never closed, at line 3, byte 11`,
 	}, refused)
+}
+
+func TestAnImportKeepsTheLastAdminAndTheTeachersOfCourses(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(testing.TB) *storage.Backend{"sqlite": open, "postgres": openPostgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			backend := open(t)
+			importAll(t, backend, good())
+			importAll(t, backend, map[string]string{"users.csv": usersHeader +
+				"boss,boss@example.org,admin,,,\nchief,chief@example.org,admin,,,\ncyd,cyd@example.org,teacher,,,\n"})
+			report, refused, _ := importAll(t, backend, map[string]string{"users.csv": usersHeader +
+				"boss,boss@example.org,student,,,\n" +
+				"chief,chief@example.org,teacher,,,\n" + // 3
+				"ann,ann@example.org,student,,,\n" +
+				"cyd,cyd@example.org,student,,,\n"})
+			require.Equal(t, []string{
+				"users.csv:3:role: this is the last active admin",
+				"users.csv:4:role: the user has courses: give them to another teacher first",
+			}, refused)
+			require.Equal(t, transfer.Counts{Updated: 2, Refused: 2}, report.Total())
+			require.Equal(t, map[string]core.Role{"boss": core.Student, "chief": core.Admin, "ann": core.Teacher, "cyd": core.Student},
+				roles(t, backend, "boss", "chief", "ann", "cyd"))
+
+			_, refused, _ = importAll(t, backend, map[string]string{"users.csv": usersHeader +
+				"heir,heir@example.org,admin,,,\n" + // then there is another
+				"chief,chief@example.org,teacher,,,\n" +
+				"heir2,heir2@example.org,teacher,,,\n"})
+			require.Empty(t, refused)
+			require.Equal(t, map[string]core.Role{"heir": core.Admin, "chief": core.Teacher}, roles(t, backend, "heir", "chief"))
+		})
+	}
+}
+
+func TestAnImportThatMeetsADemotionKeepsTheLastAdmin(t *testing.T) {
+	t.Parallel()
+	backend := open(t)
+	importAll(t, backend, map[string]string{"users.csv": usersHeader + "boss,boss@example.org,admin,,,\nchief,chief@example.org,admin,,,\n"})
+	copied := *backend
+	copied.Accounts = &racedUsers{Store: backend.Accounts, before: func() {
+		importAll(t, backend, map[string]string{"users.csv": usersHeader + "chief,chief@example.org,student,,,\n"})
+	}}
+	_, refused, _ := importAll(t, &copied, map[string]string{"users.csv": usersHeader + "boss,boss@example.org,student,,,\n"})
+	require.Equal(t, []string{"users.csv:2:role: this is the last active admin"}, refused)
+	require.Equal(t, map[string]core.Role{"boss": core.Admin, "chief": core.Student}, roles(t, backend, "boss", "chief"))
+}
+
+// racedUsers has something done just before its first Update.
+type racedUsers struct {
+	accounts.Store
+	before func()
+}
+
+func (r *racedUsers) Update(ctx context.Context, fn func(context.Context, accounts.Tx) error) error {
+	if before := r.before; before != nil {
+		r.before = nil
+		before()
+	}
+	return r.Store.Update(ctx, fn)
+}
+
+func roles(t testing.TB, backend *storage.Backend, names ...string) map[string]core.Role {
+	t.Helper()
+	users, err := backend.Accounts.UsersByName(t.Context(), names, nil)
+	require.NoError(t, err)
+	out := map[string]core.Role{}
+	for _, u := range users {
+		out[u.Username] = u.Role
+	}
+	return out
 }

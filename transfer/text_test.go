@@ -16,6 +16,31 @@ import (
 
 func cell(text string) string { return `"` + strings.ReplaceAll(text, `"`, `""`) + `"` }
 
+func TestLanguagesAndTitlesComeInAsTheyAreKept(t *testing.T) {
+	t.Parallel()
+	backend := open(t)
+	row := func(slug, title, language string) string {
+		return slug + "," + title + ",d," + language + ",a,ann,1.00,USD,draft,,\n"
+	}
+	_, refused, _ := importAll(t, backend, map[string]string{
+		"categories.csv": "slug,name,parent\na,A,\n",
+		"users.csv":      usersHeader + "ann,ann@example.org,teacher,Ann,,\n",
+		"courses.csv": coursesHeader + row("one", "a\u202eb\u2066\tc", "PT-br") + row("two", "x", "français") + row("three", "x", "") +
+			row("four", "x", "en_US") + row("five", "x", "Klingonese") + row("six", "\u200b", "en") + row("seven", "\u202e", "en"),
+	})
+	require.Equal(t, []string{
+		`courses.csv:5:language: "en_US" is no language tag of BCP 47, such as ru or pt-BR`,
+		`courses.csv:6:language: "Klingonese" is no language tag of BCP 47, such as ru or pt-BR`,
+		`courses.csv:7:title: the cell has nothing that is seen`,
+		`courses.csv:8:title: the cell is empty`,
+	}, refused)
+	for slug, want := range map[string][2]string{"one": {"ab c", "pt-BR"}, "two": {"x", "fr"}, "three": {"x", ""}} {
+		c, err := backend.Courses.CourseBySlug(t.Context(), slug)
+		require.NoError(t, err)
+		require.Equal(t, want, [2]string{c.Title, c.Language})
+	}
+}
+
 func TestRichTextComesInSafeAndTheSecondTimeUnchanged(t *testing.T) {
 	t.Parallel()
 	files := good()
@@ -86,4 +111,21 @@ func TestReservedAndOldSlugsAreRefused(t *testing.T) {
 	require.Equal(t, 1, report.Total().Inserted)
 	_, err = backend.Courses.CourseBySlug(t.Context(), "go")
 	require.ErrorIs(t, err, core.ErrNotFound)
+}
+
+func TestAStoredCourseKeepsASlugThatHasBecomeReserved(t *testing.T) {
+	t.Parallel()
+	backend := open(t)
+	importAll(t, backend, good())
+	ann, err := backend.Accounts.UserByUsername(t.Context(), "ann")
+	require.NoError(t, err)
+	require.NoError(t, backend.Courses.Update(t.Context(), func(ctx context.Context, tx courses.Tx) error {
+		_, err := tx.InsertCourses(ctx, []courses.Course{{
+			Slug: "search", Title: "Old", Status: courses.Draft, Price: core.Money{Currency: "USD"}, Teacher: courses.Teacher{ID: ann.ID},
+		}})
+		return err
+	}))
+	report, refused, _ := importAll(t, backend, map[string]string{"courses.csv": coursesHeader + "search,New,,en,web,ann,1,USD,draft,,\n"})
+	require.Empty(t, refused)
+	require.Equal(t, transfer.Counts{Updated: 1}, report.Total())
 }

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"hash/maphash"
+	"strconv"
 
 	"github.com/ustat/ustat/courses"
 )
@@ -16,7 +17,7 @@ type tree struct {
 type node struct {
 	proposed, kept       uint64 // parents: of the file's row and of the stored one; 0 is the top
 	inFile, there, cycle bool
-	refused              bool
+	refused, deep        bool
 	visit                int // the walk that has been here, or done
 	id                   courses.CategoryID
 }
@@ -72,15 +73,17 @@ func (t *tree) refusal(slug, parent string) string {
 	switch {
 	case n != nil && n.inFile && !n.refused:
 		return ""
+	case n != nil && n.deep:
+		return "it, or a category below it, would be deeper than " + strconv.Itoa(courses.MaxDepth)
 	case n != nil && n.cycle:
 		return quote(parent) + " is below this category: a tree has no cycles"
 	}
 	return "there is no category " + quote(parent) + ", here or stored"
 }
 
-// judge refuses the rows whose parent is unknown or that are on a cycle. A refused
-// row of a stored category leaves it where it is, which may make another cycle:
-// so it looks until nothing is found.
+// judge refuses the rows whose parent is unknown, that are on a cycle, or by which a
+// category would be too deep. A refused row of a stored category leaves it where it
+// is, which may make another cycle: so it looks until nothing is found.
 func (t *tree) judge() {
 	for found := true; found; {
 		found = false
@@ -92,7 +95,42 @@ func (t *tree) judge() {
 			walk++
 			found = t.walk(h, walk) || found
 		}
+		found = found || t.bound()
 	}
+}
+
+// bound refuses the rows by which a category would be too deep, once there are no
+// cycles, and reports whether it did. What is stored too deep stays.
+func (t *tree) bound() bool {
+	var guilty []*node
+	for h, n := range t.nodes {
+		if !n.exists() {
+			continue
+		}
+		depth, row := 0, (*node)(nil) // the nearest row on the way up that puts a category there
+		for at := n; at != nil; at = t.nodes[h] {
+			if row == nil && at.placed() {
+				row = at
+			}
+			if depth++; depth > courses.MaxDepth && row != nil {
+				guilty = append(guilty, row)
+				break
+			}
+			if h = at.parent(); h == 0 {
+				break
+			}
+		}
+	}
+	for _, n := range guilty {
+		n.refused, n.deep = true, true
+	}
+	return len(guilty) > 0
+}
+
+// placed reports whether a row of the file gives the category another parent than it
+// has.
+func (n *node) placed() bool {
+	return n.inFile && !n.refused && (!n.there || n.proposed != n.kept)
 }
 
 // walk goes up from a node, refuses what it finds and reports whether it did.

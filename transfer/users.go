@@ -108,6 +108,10 @@ func (t *users) plan(ctx context.Context, rows []row[user], refuse refuseFunc) (
 	if err != nil {
 		return changes{}, err
 	}
+	authority, err := t.authority(ctx, rows, byName)
+	if err != nil {
+		return changes{}, err
+	}
 	now := t.clock.Now()
 	var inserts []accounts.User
 	var updates []user
@@ -116,6 +120,10 @@ func (t *users) plan(ctx context.Context, rows []row[user], refuse refuseFunc) (
 		u, there := byName[r.username]
 		if owner, used := byEmail[r.folded]; used && (!there || owner.ID != u.ID) {
 			refuse(i, "email", "another user has this e-mail address")
+			continue
+		}
+		if reason := authority.refusal(u, r.role); reason != "" {
+			refuse(i, "role", reason)
 			continue
 		}
 		if there { // a later row may have the address that this one leaves
@@ -167,9 +175,68 @@ func (r *user) over(u accounts.User) accounts.User {
 	return u
 }
 
+// authority is what the rows must not take away: the last active admin, and the
+// teacher of a course.
+type authority struct {
+	admins  int // active ones; when there are enough for all rows, at least as many as that
+	teaches map[core.UserID]bool
+}
+
+// authority asks for what the rows could take away, by at most two statements.
+func (t *users) authority(ctx context.Context, rows []row[user], byName map[string]accounts.User) (authority, error) {
+	demoted := 0
+	var teachers []core.UserID
+	for i := range rows {
+		u, there := byName[rows[i].cell.username]
+		if !there || u.Role == rows[i].cell.role {
+			continue
+		}
+		if isAdmin(u) {
+			demoted++
+		}
+		if rows[i].cell.role.Rank() < core.Teacher.Rank() {
+			teachers = append(teachers, u.ID)
+		}
+	}
+	a := authority{teaches: map[core.UserID]bool{}}
+	if demoted > 0 {
+		active := true
+		admins, err := t.store.Users(ctx, accounts.UserQuery{Role: core.Admin, Active: &active, Limit: demoted + 1})
+		if err != nil {
+			return a, err
+		}
+		a.admins = len(admins)
+	}
+	busy, err := t.store.WithCourses(ctx, teachers)
+	for _, id := range busy {
+		a.teaches[id] = true
+	}
+	return a, err
+}
+
+func isAdmin(u accounts.User) bool { return u.Active && u.Role == core.Admin }
+
+// refusal returns why a row may not give a stored user that role, or "", and counts
+// it as done then.
+func (a *authority) refusal(u accounts.User, role core.Role) string {
+	switch {
+	case role.Rank() < core.Teacher.Rank() && a.teaches[u.ID]:
+		return "the user has courses: give them to another teacher first"
+	case isAdmin(u) && role != core.Admin:
+		if a.admins == 1 {
+			return "this is the last active admin"
+		}
+		a.admins--
+	case role == core.Admin && u.Role != core.Admin && (u.Active || u.ID == 0):
+		a.admins++
+	}
+	return ""
+}
+
 func (t *users) write(ctx context.Context, inserts []accounts.User, updates []user, now time.Time) error {
 	return t.store.Update(ctx, func(ctx context.Context, tx accounts.Tx) error {
-		if err := update(ctx, tx, updates, now); err != nil { // first: they may free an e-mail address
+		// First, since they may free an e-mail address.
+		if err := update(ctx, tx, updates, inserts, now); err != nil {
 			return err
 		}
 		if len(inserts) == 0 {
@@ -180,9 +247,17 @@ func (t *users) write(ctx context.Context, inserts []accounts.User, updates []us
 	})
 }
 
-// update writes the rows over the users as they are now, which may have signed in
-// since they were compared.
-func update(ctx context.Context, tx accounts.Tx, rows []user, now time.Time) error {
+// update writes the rows over the users as they are now, which may have changed
+// since they were compared. Where that makes a row one to refuse it is
+// errAuthority, and the rows are planned again.
+func update(ctx context.Context, tx accounts.Tx, rows []user, inserts []accounts.User, now time.Time) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	admins, err := tx.LockAdmins(ctx) // before the users, as everybody does
+	if err != nil {
+		return err
+	}
 	names := make([]string, len(rows))
 	for i := range rows {
 		names[i] = rows[i].username
@@ -192,6 +267,9 @@ func update(ctx context.Context, tx accounts.Tx, rows []user, now time.Time) err
 		return err
 	}
 	byName := indexBy(stored, func(u accounts.User) string { return core.Fold(u.Username) })
+	if err := checkAuthority(ctx, tx, len(admins), rows, byName, inserts); err != nil {
+		return err
+	}
 	for i := range rows {
 		u := byName[rows[i].username]
 		next := rows[i].over(u)
@@ -209,6 +287,40 @@ func update(ctx context.Context, tx accounts.Tx, rows []user, now time.Time) err
 		}
 	}
 	return nil
+}
+
+var errAuthority = core.ErrConflict.Withf("somebody has changed roles or courses meanwhile")
+
+// checkAuthority looks once more, under the locks, at what the plan has refused rows
+// for.
+func checkAuthority(ctx context.Context, tx accounts.Tx, admins int, rows []user, byName map[string]accounts.User, inserts []accounts.User) error {
+	var fall []core.UserID
+	demoted := false
+	for i := range rows {
+		u, role := byName[rows[i].username], rows[i].role
+		if u.Role != role && role.Rank() < core.Teacher.Rank() {
+			fall = append(fall, u.ID)
+		}
+		switch before, after := isAdmin(u), u.Active && role == core.Admin; {
+		case before && !after:
+			admins, demoted = admins-1, true
+		case after && !before:
+			admins++
+		}
+	}
+	for _, u := range inserts {
+		if isAdmin(u) {
+			admins++
+		}
+	}
+	if demoted && admins < 1 {
+		return errAuthority
+	}
+	busy, err := tx.WithCourses(ctx, fall)
+	if err == nil && len(busy) > 0 {
+		err = errAuthority
+	}
+	return err
 }
 
 func (t *users) finish(ctx context.Context, event *core.Event) error {

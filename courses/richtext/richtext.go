@@ -7,6 +7,7 @@ package richtext
 
 import (
 	"bytes"
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/microcosm-cc/bluemonday"
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/extension"
+	"github.com/yuin/goldmark/parser"
 	gmhtml "github.com/yuin/goldmark/renderer/html"
 	"golang.org/x/net/html"
 
@@ -35,10 +37,16 @@ const (
 
 // The bounds of Markdown. The time of its parser grows with the square of how many
 // marks (of emphasis, links, quotations, lists) there are in lines that no empty line
-// parts, so that a text of 64 KiB that is all marks would take seconds.
+// parts, so that a text of 64 KiB that is all marks would take seconds. A few bytes of
+// it can stand for many in HTML: a short row of a table is as wide as its header, and
+// a link by a label has all that its definition says.
 const (
 	MaxMarkdown = 256 << 10 // bytes
 	MaxMarks    = 2000      // between two empty lines
+	MaxPadding  = 10_000    // empty cells of tables at the ends of short rows, of a text
+	MaxEscapes  = 2000      // escaped bars (\\|) of a text
+	MaxLinked   = 256 << 10 // bytes of definitions that links by label repeat, of a text
+	MaxRendered = 1 << 20   // bytes of HTML, before it is sanitized
 )
 
 // rounds bounds how often a text is sanitized until it stays as it is.
@@ -64,30 +72,99 @@ func HTML(text string, format Format) (string, error) {
 		if err := checkMarkdown(text); err != nil {
 			return "", err
 		}
-		var out bytes.Buffer
-		if err := markdown().Convert([]byte(text), &out); err != nil {
-			return "", core.ErrInternal.Because(err)
+		rendered, err := render(text)
+		if err != nil {
+			return "", err
 		}
-		return strings.TrimSpace(sanitize(out.String())), nil
+		return strings.TrimSpace(sanitize(rendered)), nil
 	}
 	return "", core.Invalid("format", "oneof", "html markdown", string(format), "there is no such format")
 }
 
+// render returns the HTML of Markdown, which is not safe yet.
+func render(text string) (string, error) {
+	out := bounded{left: MaxRendered}
+	links := references{Context: parser.NewContext()}
+	err := markdown().Convert([]byte(text), &out, parser.WithContext(&links))
+	switch {
+	case links.bytes > MaxLinked:
+		return "", tooMany("links", MaxLinked, links.bytes, "bytes of definitions that links by label repeat")
+	case errors.Is(err, errFull):
+		return "", tooMany("max", MaxRendered, MaxRendered+1, "bytes of HTML come out of the Markdown")
+	case err != nil:
+		return "", core.ErrInternal.Because(err)
+	}
+	return out.String(), nil
+}
+
+func tooMany(code string, most, got int, what string) error {
+	return core.Invalid("text", code, strconv.Itoa(most), strconv.Itoa(got), "too many "+what)
+}
+
+// bounded is a buffer that takes so many bytes and then fails.
+type bounded struct {
+	bytes.Buffer
+	left int
+}
+
+var errFull = errors.New("richtext: too much HTML")
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.left -= len(p); b.left < 0 {
+		return 0, errFull
+	}
+	return b.Buffer.Write(p)
+}
+
+// references are the definitions of links. They are not found any more once as much
+// of them has been repeated as may be.
+type references struct {
+	parser.Context
+	bytes int
+}
+
+func (r *references) Reference(label string) (parser.Reference, bool) {
+	found, ok := r.Context.Reference(label)
+	if ok {
+		r.bytes += len(found.Destination()) + len(found.Title())
+	}
+	if !ok || r.bytes > MaxLinked {
+		return nil, false
+	}
+	return found, true
+}
+
+// checkMarkdown holds a text to the bounds that can be seen before it is parsed.
 func checkMarkdown(text string) error {
 	if len(text) > MaxMarkdown {
 		return core.Invalid("text", "max", strconv.Itoa(MaxMarkdown)+" bytes", strconv.Itoa(len(text))+" bytes", "Markdown is longer than may be")
 	}
-	marks := 0
+	if n := strings.Count(text, `\|`); n > MaxEscapes {
+		return tooMany("escapes", MaxEscapes, n, `escaped bars (\|) of Markdown`)
+	}
+	marks, columns, padding := 0, 0, 0
 	for line := range strings.Lines(text) {
-		if strings.TrimSpace(line) == "" {
-			marks = 0
+		if strings.Trim(line, " \t\r\n") == "" { // what the parser holds to be empty, not more
+			marks, columns = 0, 0
 		}
 		if marks += countMarks(line); marks > MaxMarks {
-			return core.Invalid("text", "marks", strconv.Itoa(MaxMarks), strconv.Itoa(marks),
-				"too many marks of Markdown without an empty line between them")
+			return tooMany("marks", MaxMarks, marks, "marks of Markdown without an empty line between them")
+		}
+		cells := strings.Count(line, "|") + 1
+		if padding += max(0, columns-cells); padding > MaxPadding {
+			return tooMany("cells", MaxPadding, padding, "cells that the rows of Markdown tables lack")
+		}
+		if isDelimiter(line) {
+			columns = max(columns, cells)
 		}
 	}
 	return nil
+}
+
+// isDelimiter reports whether a line may be the one below the header of a table,
+// perhaps in a quotation.
+func isDelimiter(line string) bool {
+	return strings.Contains(line, "-") && strings.Trim(line, "|:-> \t\r\n\v\f") == ""
 }
 
 // countMarks counts what may begin or end something in Markdown.

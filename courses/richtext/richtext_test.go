@@ -1,7 +1,9 @@
 package richtext_test
 
 import (
+	"errors"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +135,48 @@ func FuzzSanitize(f *testing.F) {
 	})
 }
 
+// A short text of Markdown does not stand for a long one of HTML: it is refused, by a
+// reason that names the bound, before it costs anything. It counts what is allocated, and so runs alone.
+func TestMarkdownDoesNotGrow(t *testing.T) {
+	table := func(columns, rows int, quote, row string) string {
+		return quote + strings.Repeat("a|", columns) + "\n" + quote + strings.Repeat("-|", columns) + "\n" + strings.Repeat(quote+row+"\n", rows)
+	}
+	for name, c := range map[string]struct{ text, code string }{
+		"a wide table of short rows":    {table(2600, 5200, "", "x"), "cells"},
+		"one in a quotation":            {table(1000, 1500, "> ", "x"), "cells"},
+		"many of them":                  {strings.Repeat(table(100, 90, "", "x")+"\n", 20), "cells"},
+		"parted by what is not empty":   {table(2600, 2600, "", "\u00a0"), "cells"},
+		"rows of escaped bars":          {table(2, 30_000, "", "`\\|`"), "escapes"},
+		"a long definition":             {"[a]: https://x.org/" + strings.Repeat("u", 16_000) + "\n\n" + strings.Repeat("[a]\n\n", 3000), "links"},
+		"a long title":                  {"[a]: https://x.org/ '" + strings.Repeat("u", 16_000) + "'\n\n" + strings.Repeat("[a]\n\n", 3000), "links"},
+		"one on the next line":          {"[a]:\n<https://x.org/" + strings.Repeat("u", 100_000) + ">\n\n" + strings.Repeat("[a]\n\n", 10), "links"},
+		"many marks parted by no-break": {strings.Repeat(strings.Repeat("*a_ ", 900)+"\n\u00a0\n", 8), "marks"},
+		"more HTML than is taken":       {strings.Repeat("&", richtext.MaxMarkdown), "max"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := richtext.HTML(c.text, richtext.Markdown)
+			runtime.ReadMemStats(&after)
+			require.ErrorIs(t, err, core.ErrInvalid)
+			e, ok := errors.AsType[*core.Error](err)
+			require.True(t, ok)
+			require.Equal(t, c.code, e.Violations[0].Code)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
+		})
+	}
+	for name, text := range map[string]string{
+		"a table":                table(12, 800, "", strings.Repeat("cell|", 10)),
+		"tables":                 strings.Repeat(table(6, 20, "", "a|b|c")+"\n", 100),
+		"links to definitions":   "[a]: https://example.org/" + strings.Repeat("u", 60) + " 'A title'\n\n" + strings.Repeat("See [a].\n\n", 1000),
+		"rules and setext lines": strings.Repeat("Title\n---\ntext\n***\n", 300),
+	} {
+		out, err := richtext.HTML(text, richtext.Markdown)
+		require.NoError(t, err, name)
+		require.NotEmpty(t, out)
+	}
+}
+
 // However a text of the greatest length is made, it takes no more than moments: its
 // time does not grow with the square of its length.
 func TestNoTextTakesLong(t *testing.T) {
@@ -152,7 +196,7 @@ func TestNoTextTakesLong(t *testing.T) {
 	}
 	for _, unit := range []string{
 		"<b>", "> ", ">", "[", "[a](", "[](", "![a](", "[a](b \"", "[a](<", "[a][", "[a]: b\n", "&amp;", "<!--", "<a href=\"https://x\" ", "<a href=\"", "*a ", "*a_ ",
-		"_a*_b*", "**a ", "~~a ", "`a``", "<ul><li>", "\\", "_a_", "|a|b\n", "1. ", "- ", "+ ", "1) ", "\n> a", "- a\n", "a\n", "\r", "<?", "<![CDATA[",
+		"_a*_b*", "**a ", "~~a ", "`a``", "<ul><li>", "\\", "_a_", "|a|b\n", "1. ", "- ", "+ ", "1) ", "\n> a", "- a\n", "a\n", "\r", "<?", "<![CDATA[", "|", "-|", "`\\|`|", "a|b\n-|-\n", "a|\n-|\nx\n", "[a]\n\n",
 	} {
 		measure(t, richtext.PlainHTML, strings.Repeat(unit, longest/len(unit)))
 		// As much as is taken, again and again.

@@ -92,18 +92,19 @@ func newDB(db *sql.DB, opt *Options) *sqlstore.DB {
 		panic(err) // the folder is embedded above
 	}
 	return sqlstore.NewDB(bun.NewDB(db, pgdialect.New()), db, sqlstore.Dialect{
-		Migrations:    files,
-		MigrationLock: "SELECT pg_advisory_xact_lock(7561346012)",
-		TreeLock:      "SELECT pg_advisory_xact_lock(7561346013)",
-		TableExists:   "SELECT count(to_regclass('ustat_migrations'))",
-		Search:        search{},
-		Classify:      classify,
-		Constraint:    constraint,
-		Numbered:      true,
-		Arrays:        true,
-		ForUpdate:     " FOR UPDATE",
-		ForShare:      " FOR SHARE",
-		CachedMode:    pgx.QueryExecModeCacheStatement,
-		JoinOrder:     " CROSS JOIN ",
+		Migrations:     files,
+		MigrationLock:  "SELECT pg_advisory_xact_lock(7561346012)",
+		TreeLock:       "SELECT pg_advisory_xact_lock(7561346013)",
+		TableExists:    "SELECT count(to_regclass('ustat_migrations'))",
+		Search:         search{},
+		Classify:       classify,
+		Constraint:     constraint,
+		Numbered:       true,
+		Arrays:         true,
+		ForUpdate:      " FOR UPDATE",
+		ForNoKeyUpdate: " FOR NO KEY UPDATE",
+		ForShare:       " FOR SHARE",
+		CachedMode:     pgx.QueryExecModeCacheStatement,
+		JoinOrder:      " CROSS JOIN ",
 	}, sqlstore.Options{Observer: opt.Observer, RetryFor: opt.RetryFor, CommitTimeout: opt.CommitTimeout})
 }

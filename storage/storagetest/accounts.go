@@ -58,6 +58,7 @@ func (s suite) users() {
 		users := make([]accounts.User, n)
 		for i := range users {
 			users[i] = person(fmt.Sprintf("user-%d", (i*7919)%n))
+			users[i].AuthVersion, users[i].Version = 7, 9 // what is handed in does not count
 		}
 		out := insertUsers(t, b, users...)
 		seen := map[core.UserID]bool{}
@@ -65,7 +66,7 @@ func (s suite) users() {
 			require.Positive(t, u.ID)
 			require.False(t, seen[u.ID], "an id twice")
 			seen[u.ID] = true
-			users[i].ID = u.ID
+			users[i].ID, users[i].AuthVersion, users[i].Version = u.ID, 1, 1
 		}
 		require.Equal(t, users, out)
 		for _, u := range []accounts.User{out[0], out[n/2], out[n-1]} {
@@ -73,12 +74,12 @@ func (s suite) users() {
 			require.NoError(t, err)
 			require.Equal(t, accounts.Profile{UserID: u.ID, Slug: u.Username, Version: 1}, profile)
 		}
-		ids := make([]core.UserID, 0, n+1)
+		ids := make([]core.UserID, 0, n+3)
 		for id := range seen {
 			ids = append(ids, id)
 		}
 		ctx, queries := storage.CountQueries(timeout(t))
-		got, err := b.Accounts.UsersByID(ctx, append(ids, 1<<40))
+		got, err := b.Accounts.UsersByID(ctx, append(ids, 1<<40, ids[0], ids[n-1]))
 		require.NoError(t, err)
 		require.LessOrEqual(t, queries.Count(), 1, "UsersByID is one statement")
 		order := func(a, b accounts.User) int { return cmp.Compare(a.ID, b.ID) }
@@ -225,7 +226,7 @@ func (s suite) takenNames() {
 		}
 		stored(t, b, accountsDomain, "kept", true)
 	})
-	s.run("UpdateUser writes every field except CreatedAt and makes the version one more", func(t *testing.T, b *storage.Backend) {
+	s.run("UpdateUser writes every field except CreatedAt and ProfileSlug, and makes the version one more", func(t *testing.T, b *storage.Backend) {
 		both := insertUsers(t, b, person("anna"), person("boris"))
 		u := accounts.User{
 			ID: both[0].ID, Username: "Hannah", Email: "Hannah@example.com", Role: core.Admin, FullName: "Ханна 🎓", Bio: "'bio'",
@@ -233,7 +234,7 @@ func (s suite) takenNames() {
 			AuthVersion: 7, Version: both[0].Version, CreatedAt: day.AddDate(1, 0, 0), UpdatedAt: day.AddDate(2, 0, 0),
 		}
 		require.NoError(t, updateUser(t, b, u))
-		u.CreatedAt, u.Version = day, u.Version+1
+		u.CreatedAt, u.ProfileSlug, u.Version = day, "anna", u.Version+1
 		got, err := b.Accounts.UserByUsername(timeout(t), "hannah")
 		require.NoError(t, err)
 		require.Equal(t, u, got)
@@ -244,6 +245,27 @@ func (s suite) takenNames() {
 		require.Equal(t, both[1], got, "another user")
 		u.Username = "HANNAH"
 		require.NoError(t, updateUser(t, b, u), "one's own name in another case is free")
+	})
+	s.run("the slug of a profile stays when its user is renamed", func(t *testing.T, b *storage.Backend) {
+		anna := insertUsers(t, b, person("anna"))[0]
+		anna.Username = "hanna"
+		require.NoError(t, updateUser(t, b, anna))
+		require.Equal(t, "anna", profileOf(t, b, anna).Slug)
+		for _, slug := range []string{"hanna", "Anna", "ANNA"} { // slugs have a case
+			_, err := b.Accounts.ProfileBySlug(timeout(t), slug)
+			require.ErrorIs(t, err, accounts.ErrUserNotFound, slug)
+		}
+	})
+	s.run("an unknown role is ErrInvalid", func(t *testing.T, b *storage.Backend) {
+		anna := insertUsers(t, b, person("anna"))[0]
+		anna.Role = "emperor"
+		require.ErrorIs(t, updateUser(t, b, anna), core.ErrInvalid)
+		odd := person("odd")
+		odd.Role = ""
+		require.ErrorIs(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error {
+			_, err := tx.InsertUsers(ctx, []accounts.User{odd})
+			return err
+		}), core.ErrInvalid)
 	})
 	s.run("of concurrent renames to one name a single one wins and the others are ErrUsernameTaken", func(t *testing.T, b *storage.Backend) {
 		list := insertUsers(t, b, person("a"), person("b"), person("c"), person("d"), person("e"))

@@ -7,9 +7,12 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/storage"
 )
@@ -127,6 +130,89 @@ func (s suite) authoring() {
 			require.ErrorIs(t, err, courses.ErrCourseNotFound)
 		}
 	})
+	s.run("the slug that a course leaves is free unless it was published, and more than MaxOldSlugs of a course are ErrTooMany", func(t *testing.T, b *storage.Backend) {
+		sh := newShelf(t, b)
+		draft, archived := course("draft", sh.teachers[0]), course("archived", sh.teachers[0])
+		draft.Status, draft.PublishedAt = courses.Draft, time.Time{}
+		archived.Status = courses.Archived
+		list := insertCourses(t, b, draft, archived)
+		for i := range list {
+			list[i].Slug += "-2"
+		}
+		require.NoError(t, updateCourses(t, b, list...))
+		taken, err := b.Courses.TakenSlugs(timeout(t), []string{"draft", "archived"})
+		require.NoError(t, err)
+		require.Equal(t, []string{"archived"}, taken)
+		insertCourses(t, b, course("draft", sh.teachers[0]))
+
+		c := bySlug(t, b, "archived-2")
+		for i := 1; i < courses.MaxOldSlugs; i++ {
+			c.Slug = fmt.Sprint("other-", i)
+			require.NoError(t, updateCourses(t, b, c))
+		}
+		c.Slug = "archived"
+		require.NoError(t, updateCourses(t, b, c), "one that it had")
+		before := bySlug(t, b, "archived")
+		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			c.Slug = "one-more"
+			return errors.Join(want(tx.UpdateCourses(ctx, []courses.Course{c}), courses.ErrTooMany), tx.LockTree(ctx))
+		})
+		require.Equal(t, before, bySlug(t, b, "archived"))
+	})
+	s.run("LockTeacher returns role and activity, and keeps them until the end of the transaction", func(t *testing.T, b *storage.Backend) {
+		off := person("off")
+		off.Active, off.Role = false, core.Student
+		users := insertUsers(t, b, person("teacher"), off)
+		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			for i, want := range []bool{true, false} {
+				role, active, err := tx.LockTeacher(ctx, users[i].ID)
+				require.NoError(t, err)
+				require.Equal(t, users[i].Role, role)
+				require.Equal(t, want, active)
+			}
+			role, active, err := tx.LockTeacher(ctx, 404) // whom another store may hold
+			require.Equal(t, core.Teacher, role)
+			require.True(t, active)
+			return err
+		})
+		locked, demoted := make(chan bool), make(chan error, 1)
+		go func() {
+			<-locked
+			demoted <- b.Accounts.Update(context.Background(), func(ctx context.Context, tx accounts.Tx) error {
+				list, err := tx.UsersForUpdate(ctx, "teacher")
+				if err != nil {
+					return err
+				}
+				list[0].Role = core.Student
+				return tx.UpdateUser(ctx, list[0])
+			})
+		}()
+		first := true // of the runs of the closure
+		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			if _, _, err := tx.LockTeacher(ctx, users[0].ID); err != nil {
+				return err
+			}
+			if first {
+				first = false
+				close(locked)
+			}
+			select {
+			case err := <-demoted:
+				return fmt.Errorf("the role was changed under the lock: %w", err)
+			case <-time.After(200 * time.Millisecond):
+			}
+			role, active, err := tx.LockTeacher(ctx, users[0].ID)
+			require.Equal(t, core.Teacher, role)
+			require.True(t, active)
+			return err
+		})
+		require.NoError(t, <-demoted)
+		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			role, _, err := tx.LockTeacher(ctx, users[0].ID)
+			require.Equal(t, core.Student, role)
+			return err
+		})
+	})
 	s.run("a slug that is left and taken at the same time is never given to another course", func(t *testing.T, b *storage.Backend) {
 		sh := newShelf(t, b)
 		for round := range size(100, 15) {
@@ -171,7 +257,7 @@ func (s suite) authoring() {
 		require.NoError(t, err)
 		require.Equal(t, courses.ContentCount{Modules: 1, Lessons: 1, Filled: 1}, count, "another course")
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {
-			return errors.Join(want(tx.DeleteCourse(ctx, one.ID), courses.ErrCourseNotFound), tx.DeleteTag(ctx, tag.ID))
+			return errors.Join(want(tx.DeleteCourse(ctx, one.ID), courses.ErrCourseNotFound), tx.DeleteTag(ctx, tag.ID, day))
 		})
 		insertCourses(t, b, course("one", one.Teacher.ID))
 	})
@@ -189,173 +275,6 @@ func (s suite) authoring() {
 	s.treeWriting()
 	s.tagWriting()
 	s.contentWriting()
-}
-
-func (s suite) treeWriting() {
-	s.run("CategoriesForUpdate has the whole tree, and of two moves at once the second sees the first", func(t *testing.T, b *storage.Backend) {
-		g := grove(t, b)
-		write(t, b, func(ctx context.Context, tx courses.Tx) error {
-			all, err := tx.CategoriesForUpdate(ctx)
-			require.Len(t, all, len(g))
-			for _, c := range all {
-				require.Equal(t, g[c.Slug].ID, c.ID)
-				require.Equal(t, g[c.Slug].ParentID, c.ParentID)
-				require.EqualValues(t, 1, c.Version)
-			}
-			return err
-		})
-		errCycle := errors.New("it would be a cycle")
-		for range size(50, 10) {
-			errs := atOnce(b, 2, func(ctx context.Context, tx courses.Tx, i int) error {
-				all, err := tx.CategoriesForUpdate(ctx)
-				if err != nil {
-					return err
-				}
-				tree := map[courses.CategoryID]courses.Category{}
-				for _, c := range all {
-					tree[c.ID] = c
-				}
-				child, parent := tree[g["a"].ID], tree[g["b"].ID]
-				if i == 1 {
-					child, parent = parent, child
-				}
-				if parent.ParentID == child.ID {
-					return errCycle
-				}
-				child.ParentID = parent.ID
-				return tx.UpdateCategory(ctx, child)
-			})
-			require.True(t, (errs[0] == nil) != (errs[1] == nil), "one of them: %v", errs)
-			require.ErrorIs(t, errors.Join(errs...), errCycle)
-			write(t, b, func(ctx context.Context, tx courses.Tx) error {
-				return errors.Join(tx.UpdateCategory(ctx, courses.Category{ID: g["a"].ID, Slug: "a", Name: "A"}), tx.UpdateCategory(ctx, courses.Category{ID: g["b"].ID, Slug: "b", Name: "B"}))
-			})
-		}
-	})
-	s.run("UpdateCategory to a taken slug is ErrSlugTaken and leaves the Tx usable", func(t *testing.T, b *storage.Backend) {
-		g := grove(t, b)
-		write(t, b, func(ctx context.Context, tx courses.Tx) error {
-			c := g["a"]
-			c.Slug, c.Name = "b", "lost"
-			if err := want(tx.UpdateCategory(ctx, c), courses.ErrSlugTaken); err != nil {
-				return err
-			}
-			c = g["b"]
-			c.Name = "kept"
-			return tx.UpdateCategory(ctx, c)
-		})
-		found, err := b.Courses.CategoriesBySlug(timeout(t), []string{"a", "b"})
-		require.NoError(t, err)
-		require.ElementsMatch(t, []string{"Category a", "kept"}, []string{found[0].Name, found[1].Name})
-	})
-	s.run("MoveCategory gives courses and children to another, and DeleteCategory refuses one in use with ErrCategoryInUse", func(t *testing.T, b *storage.Backend) {
-		g := grove(t, b)
-		teacher := insertUsers(t, b, person("teacher"))[0]
-		c := course("one", teacher.ID)
-		c.Category.ID = g["a1"].ID
-		insertCourses(t, b, c)
-		write(t, b, func(ctx context.Context, tx courses.Tx) error {
-			return errors.Join(
-				want(tx.DeleteCategory(ctx, g["a"].ID), courses.ErrCategoryInUse),
-				want(tx.DeleteCategory(ctx, g["a1"].ID), courses.ErrCategoryInUse),
-				want(tx.DeleteCategory(ctx, 404), courses.ErrCategoryNotFound),
-				tx.MoveCategory(ctx, g["a1"].ID, g["b"].ID),
-				tx.DeleteCategory(ctx, g["a1"].ID),
-				tx.RecountCategories(ctx),
-			)
-		})
-		got := bySlug(t, b, "one")
-		require.Equal(t, courses.Category{ID: g["b"].ID, Slug: "b", Name: "Category b"}, got.Category)
-		require.EqualValues(t, 2, got.Version)
-		hits, err := b.Courses.ListCourses(timeout(t), courses.ListQuery{Status: courses.Published, Categories: []courses.CategoryID{g["b"].ID}, Sort: courses.Rating, Limit: 5})
-		require.NoError(t, err)
-		require.Len(t, hits, 1)
-		all, err := b.Courses.Categories(timeout(t), "", 10)
-		require.NoError(t, err)
-		require.Len(t, all, 4)
-		counts := map[string]int{}
-		for _, k := range all {
-			counts[k.Slug] = k.CourseCount
-			if k.Slug == "a11" {
-				require.Equal(t, "b", k.Parent)
-				require.EqualValues(t, 2, k.Version)
-			}
-		}
-		require.Equal(t, map[string]int{"a": 0, "a11": 0, "a2": 0, "b": 1}, counts)
-	})
-	s.run("of counts at once none loses what another has counted", func(t *testing.T, b *storage.Backend) {
-		g := grove(t, b)
-		teacher := insertUsers(t, b, person("teacher"))[0]
-		const writers = 10
-		require.NoError(t, errors.Join(atOnce(b, writers, func(ctx context.Context, tx courses.Tx, i int) error {
-			c := course(fmt.Sprint("course-", i), teacher.ID)
-			c.Category.ID = g[[]string{"a1", "a11", "a2"}[i%3]].ID
-			if _, err := tx.InsertCourses(ctx, []courses.Course{c}); err != nil {
-				return err
-			}
-			return tx.RecountCategories(ctx)
-		})...))
-		found, err := b.Courses.CategoriesBySlug(timeout(t), []string{"a"})
-		require.NoError(t, err)
-		require.Equal(t, writers, found[0].CourseCount)
-	})
-}
-
-func (s suite) tagWriting() {
-	s.run("InsertTag gives an id, and a taken slug is ErrSlugTaken and leaves the Tx usable", func(t *testing.T, b *storage.Backend) {
-		write(t, b, func(ctx context.Context, tx courses.Tx) error {
-			tag, err := tx.InsertTag(ctx, courses.Tag{Slug: "go", Name: awkward[0]})
-			require.Positive(t, tag.ID)
-			require.EqualValues(t, 1, tag.Version)
-			_, again := tx.InsertTag(ctx, courses.Tag{Slug: "go", Name: "again"})
-			got, missing := tx.TagForUpdate(ctx, "go")
-			require.Equal(t, tag, got)
-			_, none := tx.TagForUpdate(ctx, "nothing")
-			return errors.Join(err, want(again, courses.ErrSlugTaken), missing, want(none, courses.ErrTagNotFound))
-		})
-	})
-	s.run("UpdateTag and DeleteTag index the courses of the tag anew", func(t *testing.T, b *storage.Backend) {
-		sh := newShelf(t, b)
-		n := size(1200, 130)
-		list := make([]courses.Course, n)
-		for i := range list {
-			list[i] = course(fmt.Sprint("course-", i), sh.teachers[0])
-			list[i].Title, list[i].Description = "plain", "<p>body &amp; soul</p>"
-			list[i].Tags = sh.tags[:1+i%2]
-		}
-		insertCourses(t, b, list...)
-		count := func(query string) int {
-			n, err := b.Courses.CountCourses(timeout(t), courses.ListQuery{Status: courses.Published, Terms: []string{query}})
-			require.NoError(t, err)
-			return n
-		}
-		require.Equal(t, n, count("plain"))
-		require.Equal(t, n/2, count("backend"))
-		tag := sh.tags[1]
-		tag.Slug, tag.Name = "renamed", "zebra"
-		write(t, b, func(ctx context.Context, tx courses.Tx) error {
-			taken, missing := tag, tag
-			taken.Slug, missing.ID = "tag-1", 404
-			missing.Slug = "missing"
-			return errors.Join(want(tx.UpdateTag(ctx, taken), courses.ErrSlugTaken), want(tx.UpdateTag(ctx, missing), courses.ErrTagNotFound), tx.UpdateTag(ctx, tag))
-		})
-		require.Equal(t, []int{0, n / 2, n, n}, []int{count("backend"), count("zebra"), count("plain"), count("soul")})
-		require.Zero(t, count("amp"), "what is indexed is the words, not the markup")
-		found, err := b.Courses.TagsBySlug(timeout(t), []string{"renamed", "tag-2"})
-		require.NoError(t, err)
-		tag.Version = 2
-		require.Equal(t, []courses.Tag{tag}, found)
-		require.EqualValues(t, 1, bySlug(t, b, "course-1").Version, "a name of a tag is none of the course's own")
-
-		write(t, b, func(ctx context.Context, tx courses.Tx) error {
-			return errors.Join(tx.DeleteTag(ctx, tag.ID), want(tx.DeleteTag(ctx, tag.ID), courses.ErrTagNotFound))
-		})
-		require.Equal(t, []int{0, n}, []int{count("zebra"), count("plain")})
-		got := bySlug(t, b, "course-1")
-		require.Equal(t, sh.tags[:1], got.Tags)
-		require.EqualValues(t, 2, got.Version)
-		require.EqualValues(t, 1, bySlug(t, b, "course-0").Version, "a course without the tag")
-	})
 }
 
 func (s suite) contentWriting() {

@@ -68,7 +68,7 @@ func hasUser(ctx context.Context, r accounts.Reader, name string) (bool, error) 
 
 func person(name string) accounts.User {
 	return accounts.User{
-		Username: name, Email: name + "@example.org", Role: core.Teacher, FullName: "Person " + name,
+		Username: name, Email: name + "@example.org", Role: core.Teacher, FullName: "Person " + name, ProfileSlug: accounts.DefaultSlug(name),
 		Active: true, AuthVersion: 1, Version: 1, CreatedAt: day, UpdatedAt: day,
 	}
 }
@@ -91,8 +91,8 @@ var coursesDomain = domain{
 				has: func(ctx context.Context, name string) (bool, error) { return hasCategory(ctx, tx, name) },
 				fault: func(ctx context.Context) error {
 					_, err := tx.InsertCourses(ctx, []courses.Course{{
-						Slug: "orphan", Title: "Orphan", Status: courses.Draft, Price: core.Money{Currency: "RUB"},
-						Teacher: courses.Teacher{ID: 1 << 40}, CreatedAt: day, UpdatedAt: day,
+						Slug: "odd", Title: "Odd", Status: "odd", Price: core.Money{Currency: "RUB"},
+						Teacher: courses.Teacher{ID: 1}, CreatedAt: day, UpdatedAt: day,
 					}})
 					return err
 				},

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/storage"
 )
 
@@ -30,6 +32,26 @@ func userNow(t testing.TB, b *storage.Backend, username string) accounts.User {
 
 // userLists are the cases of Users.
 func (s suite) userLists() {
+	s.run("WithCourses returns, in order, the ids of those who teach a course of whatever status, by one statement", func(t *testing.T, b *storage.Backend) {
+		sh := newShelf(t, b)
+		for i, slug := range []string{"one", "two", "three"} {
+			c := course(slug, sh.teachers[2-i%2*2]) // the third, the first, the third
+			c.Status = []courses.Status{courses.Draft, courses.Archived, courses.Published}[i]
+			insertCourses(t, b, c)
+		}
+		var want []core.UserID
+		if !s.limits.CoursesApart {
+			want = []core.UserID{sh.teachers[0], sh.teachers[2]}
+		}
+		for _, ids := range [][]core.UserID{{sh.teachers[2], sh.teachers[1], sh.teachers[0], sh.teachers[2], 404}, {sh.teachers[1]}, nil} {
+			ctx, queries := storage.CountQueries(timeout(t))
+			got, err := b.Accounts.WithCourses(ctx, ids)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			require.LessOrEqual(t, queries.Count(), min(1, len(ids)))
+			want = nil // of the others
+		}
+	})
 	s.run("Users returns up to q.Limit users behind q.After by folded username, by one statement", func(t *testing.T, b *storage.Backend) {
 		random := random(t)
 		n := size(500, 120)
@@ -135,6 +157,22 @@ func (s suite) userLocks() {
 		require.Equal(t, want, userNow(t, b, "anna"))
 		stored(t, b, accountsDomain, "kept", true)
 	})
+	s.run("RecordLogin writes the last login and a hash that is given, and leaves Version and UpdatedAt", func(t *testing.T, b *storage.Backend) {
+		both := insertUsers(t, b, person("anna"), person("boris"))
+		want := both[0]
+		for i, hash := range []string{"$argon2id$x", "", "$argon2id$y"} {
+			want.LastLogin = day.AddDate(i, 0, 0)
+			if hash != "" {
+				want.PasswordHash = hash
+			}
+			require.NoError(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error {
+				return errors.Join(tx.RecordLogin(ctx, want.ID, zoned(want.LastLogin), hash), expect(tx.RecordLogin(ctx, 404, day, ""), accounts.ErrUserNotFound))
+			}))
+			require.Equal(t, want, userNow(t, b, "anna"))
+		}
+		require.Equal(t, both[1], userNow(t, b, "boris"), "another user")
+		require.ErrorIs(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error { return tx.RecordLogin(ctx, want.ID, day, "a\x00b") }), core.ErrInvalid)
+	})
 	s.run("LockAdmins returns the ids of all active admins, in order", func(t *testing.T, b *storage.Backend) {
 		list := insertUsers(t, b, person("teacher"), person("second"), person("disabled"), person("first"))
 		list[1].Role, list[2].Role, list[3].Role, list[2].Active = core.Admin, core.Admin, core.Admin, false
@@ -178,18 +216,25 @@ func (s suite) userLocks() {
 			require.NoError(t, updateUser(t, b, last))
 		}
 	})
-	s.run("the slug of a new profile is the folded username, with something behind it where another has that", func(t *testing.T, b *storage.Backend) {
+	s.run("the slug of a new profile is the DefaultSlug of the username, with something behind it where another has that", func(t *testing.T, b *storage.Backend) {
 		anna := insertUsers(t, b, person("anna"))[0]
 		p, err := b.Accounts.ProfileOf(timeout(t), anna.ID)
 		require.NoError(t, err)
 		p.Slug = "boris"
 		require.NoError(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateProfile(ctx, p) }))
-		list := insertUsers(t, b, person("boris"), person("clara"))
-		for i, want := range []string{"boris-", "clara"} {
+		list := insertUsers(t, b, person("boris"), person("clara"), person("d_e"), person("d.e"), person("admin_"))
+		slugs := map[string]bool{}
+		for i, want := range []string{"boris-", "clara", "d-e", "d-e-", "admin-1"} {
 			p, err := b.Accounts.ProfileOf(timeout(t), list[i].ID)
 			require.NoError(t, err)
 			require.True(t, strings.HasPrefix(p.Slug, want), p.Slug)
+			require.True(t, core.IsSlug(p.Slug), p.Slug)
+			require.Equal(t, list[i].ProfileSlug, p.Slug)
+			require.Equal(t, list[i], userNow(t, b, list[i].Username))
+			slugs[p.Slug] = true
 		}
+		require.Len(t, slugs, len(list))
+		require.Equal(t, []string{"clara", "d-e", "admin-1"}, []string{list[1].ProfileSlug, list[2].ProfileSlug, list[4].ProfileSlug})
 		p, err = b.Accounts.ProfileBySlug(timeout(t), "boris")
 		require.NoError(t, err)
 		require.Equal(t, anna.ID, p.UserID)

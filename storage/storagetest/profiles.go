@@ -73,8 +73,77 @@ func (s suite) profiles() {
 		require.Empty(t, got.Links)
 		require.Empty(t, got.Specializations)
 		require.Equal(t, other, profileOf(t, b, both[1]), "another profile")
-		_, err := b.Accounts.ProfileBySlug(timeout(t), "anna")
-		require.ErrorIs(t, err, accounts.ErrUserNotFound, "the old slug")
+	})
+	s.run("a slug that a profile had leads to it, is no other's, and can be taken back", func(t *testing.T, b *storage.Backend) {
+		both := insertUsers(t, b, person("anna"), person("boris"))
+		rename := func(i int, slug string) error {
+			p := profileOf(t, b, both[i])
+			p.Slug = slug
+			return updateProfile(t, b, p)
+		}
+		require.NoError(t, rename(0, "anna-k"))
+		require.NoError(t, rename(0, "karenina"))
+		for _, slug := range []string{"anna", "anna-k", "karenina"} {
+			p, err := b.Accounts.ProfileBySlug(timeout(t), slug)
+			require.NoError(t, err)
+			require.Equal(t, profileOf(t, b, both[0]), p)
+			require.Equal(t, "karenina", p.Slug)
+			require.NoError(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error {
+				locked, err := tx.ProfileForUpdate(ctx, slug)
+				if err == nil && locked.Slug != "karenina" {
+					err = fmt.Errorf("the slug is %s", locked.Slug)
+				}
+				return err
+			}))
+			require.ErrorIs(t, rename(1, slug), accounts.ErrSlugTaken)
+		}
+		u := userNow(t, b, "anna")
+		require.Equal(t, "karenina", u.ProfileSlug)
+		u.Username, u.ProfileSlug = "hannah", "not-written"
+		require.NoError(t, updateUser(t, b, u))
+		require.Equal(t, "karenina", userNow(t, b, "hannah").ProfileSlug)
+		second := person("anna")
+		second.Email = "second@example.org"
+		second = insertUsers(t, b, second)[0]
+		require.True(t, strings.HasPrefix(second.ProfileSlug, "anna-"), second.ProfileSlug)
+		require.Equal(t, second, userNow(t, b, "anna"))
+		require.NoError(t, rename(0, "anna"))
+		require.Equal(t, "anna", profileOf(t, b, both[0]).Slug)
+		require.ErrorIs(t, rename(1, "karenina"), accounts.ErrSlugTaken)
+	})
+	s.run("UpdateProfile to one slug too many is ErrTooManySlugs, changes nothing and leaves the Tx usable", func(t *testing.T, b *storage.Backend) {
+		anna := insertUsers(t, b, person("anna"))[0]
+		require.NoError(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error {
+			p, err := tx.ProfileForUpdate(ctx, "anna")
+			for i := range accounts.MaxOldSlugs {
+				p.Slug = fmt.Sprint("anna-", i)
+				err = errors.Join(err, tx.UpdateProfile(ctx, p))
+				p.Version++
+			}
+			p.Slug = "one-more"
+			err = errors.Join(err, expect(tx.UpdateProfile(ctx, p), accounts.ErrTooManySlugs))
+			p.Slug = "anna"
+			return errors.Join(err, tx.UpdateProfile(ctx, p))
+		}))
+		require.Equal(t, "anna", profileOf(t, b, anna).Slug)
+		_, err := b.Accounts.ProfileBySlug(timeout(t), "one-more")
+		require.ErrorIs(t, err, accounts.ErrUserNotFound)
+	})
+	s.run("a slug that is left while another takes it is never the other's", func(t *testing.T, b *storage.Backend) {
+		both := insertUsers(t, b, person("anna"), person("boris"))
+		for i := range min(accounts.MaxOldSlugs, size(20, 8)) {
+			leave, take := profileOf(t, b, both[0]), profileOf(t, b, both[1])
+			take.Slug = leave.Slug
+			leave.Slug = fmt.Sprint("next-", i)
+			left, took := make(chan error, 1), make(chan error, 1)
+			for answer, p := range map[chan error]accounts.Profile{left: leave, took: take} {
+				go func() {
+					answer <- b.Accounts.Update(context.Background(), func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateProfile(ctx, p) })
+				}()
+			}
+			require.NoError(t, <-left)
+			require.ErrorIs(t, <-took, accounts.ErrSlugTaken)
+		}
 	})
 	s.run("a missing profile is ErrUserNotFound", func(t *testing.T, b *storage.Backend) {
 		_, err := b.Accounts.ProfileOf(timeout(t), 404)

@@ -52,6 +52,18 @@ func (s suite) search() {
 			require.Equal(t, want, sorted(find(t, b, query)), query)
 		}
 	})
+	s.run("a course is indexed by the names that its tags have, whatever it is handed", func(t *testing.T, b *storage.Backend) {
+		sh := newShelf(t, b)
+		c := course("c-0", sh.teachers[0])
+		c.Tags = []courses.Tag{{ID: sh.tags[0].ID, Slug: "tag-1", Name: "outdated"}}
+		c = insertCourses(t, b, c)[0]
+		require.Empty(t, find(t, b, "outdated"))
+		require.Equal(t, []string{"c-0"}, find(t, b, "analysis"))
+		c.Tags = []courses.Tag{{ID: sh.tags[1].ID, Slug: "tag-2", Name: "outdated"}}
+		require.NoError(t, updateCourses(t, b, c))
+		require.Empty(t, find(t, b, "outdated"))
+		require.Equal(t, []string{"c-0"}, find(t, b, "backend"))
+	})
 	s.run("c++, c# and .net are words of their own", func(t *testing.T, b *storage.Backend) {
 		titled(t, b, "C++ for all", "C# for all", "C for all", ".NET for all", "Net for all", "F# and C#")
 		for query, want := range map[string][]string{

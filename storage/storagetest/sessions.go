@@ -83,6 +83,22 @@ func (s suite) sessions() {
 		_, _, err := b.Accounts.SessionUser(timeout(t), uuid.New())
 		require.ErrorIs(t, err, accounts.ErrSessionNotFound)
 	})
+	s.run("a session or a link of an unknown user is ErrInvalid, a second unused token ErrConflict", func(t *testing.T, b *storage.Backend) {
+		anna := insertUsers(t, b, person("anna"))[0]
+		session := newSession(accounts.User{ID: 1 << 40}, "home")
+		require.ErrorIs(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error {
+			return tx.InsertSession(ctx, session, tokenOf(session, "first"))
+		}), core.ErrInvalid)
+		require.ErrorIs(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error {
+			_, err := tx.LinkTeacher(ctx, 1<<40, anna.ID, day)
+			return err
+		}), core.ErrInvalid)
+		session = begin(t, b, anna, "home")
+		require.ErrorIs(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error {
+			_, err := tx.InsertRefreshToken(ctx, tokenOf(session, "second"))
+			return err
+		}), core.ErrConflict)
+	})
 	s.run("KnownNetwork reports whether the user has a session from it that is not revoked", func(t *testing.T, b *storage.Backend) {
 		users := insertUsers(t, b, person("anna"), person("boris"))
 		known := func(want bool, u accounts.User, network string) {

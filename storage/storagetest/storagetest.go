@@ -33,6 +33,9 @@ type Limits struct {
 	// SingleWriter says that writing transactions never overlap; the cases that
 	// hold two of them open are skipped.
 	SingleWriter bool
+	// CoursesApart says that the courses are not kept beside the accounts, so that
+	// WithCourses knows of nobody's.
+	CoursesApart bool
 	// AuditRows counts the rows of the audit log, which no interface reads. Where
 	// it is nil, the audit log is not looked at.
 	AuditRows func(t testing.TB, b *storage.Backend) int
@@ -52,7 +55,8 @@ func Run(t *testing.T, open Open, limits Limits) {
 	t.Run("keys", func(t *testing.T) { RunKeys(t, open, limits) })
 }
 
-// RunAccounts runs the cases of accounts.Store.
+// RunAccounts runs the cases of accounts.Store. The backend must be whole: the cases
+// of the outbox also look that the events of courses do not come out of accounts.
 func RunAccounts(t *testing.T, open Open, limits Limits) {
 	s := suite{t, open, limits}
 	s.updates(accountsDomain, coursesDomain)
@@ -68,7 +72,7 @@ func RunAccounts(t *testing.T, open Open, limits Limits) {
 	s.sessionsForgotten()
 }
 
-// RunCourses runs the cases of courses.Store.
+// RunCourses runs the cases of courses.Store, in a whole backend as RunAccounts.
 func RunCourses(t *testing.T, open Open, limits Limits) {
 	s := suite{t, open, limits}
 	s.updates(coursesDomain, accountsDomain)

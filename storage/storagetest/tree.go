@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -185,6 +186,41 @@ func (s suite) tree() {
 		list[1].Status = courses.Archived
 		write(t, b, func(ctx context.Context, tx courses.Tx) error { return tx.UpdateCourses(ctx, list[:2]) })
 		require.Equal(t, map[string]int{"a": 3, "a1": 1, "a11": 0, "a2": 1, "b": 1}, counts())
+	})
+	s.run("RecountCategories is quick for the most categories, however deep they are", func(t *testing.T, b *storage.Backend) {
+		teacher := insertUsers(t, b, person("teacher"))[0]
+		var parent courses.CategoryID
+		depth := 1200
+		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			parent = 0
+			for i := range depth {
+				made, err := tx.InsertCategories(ctx, []courses.Category{{Slug: fmt.Sprint("deep-", i), Name: "Deep", ParentID: parent}})
+				if err != nil {
+					return err
+				}
+				parent = made[0].ID
+			}
+			return nil
+		})
+		wide := make([]courses.Category, courses.MaxCategories-depth)
+		for i := range wide {
+			wide[i] = courses.Category{Slug: fmt.Sprint("wide-", i), Name: "Wide"}
+		}
+		insertCategories(t, b, wide...)
+		c := course("one", teacher.ID)
+		c.Category.ID = parent
+		insertCourses(t, b, c)
+		write(t, b, func(ctx context.Context, tx courses.Tx) error { return tx.RecountCategories(ctx) })
+		found, err := b.Courses.CategoriesBySlug(timeout(t), []string{"deep-0", "wide-7"})
+		require.NoError(t, err)
+		counts := map[string]int{found[0].Slug: found[0].CourseCount, found[1].Slug: found[1].CourseCount}
+		require.Equal(t, map[string]int{"deep-0": 1, "wide-7": 0}, counts)
+		start := time.Now()
+		for range 3 {
+			write(t, b, func(ctx context.Context, tx courses.Tx) error { return tx.RecountCategories(ctx) })
+		}
+		t.Logf("a count of %d categories: %s", courses.MaxCategories, time.Since(start)/3)
+		require.Less(t, time.Since(start), 3*time.Second, "a count that grows with the square of the depth takes seconds each time")
 	})
 	s.tags()
 }

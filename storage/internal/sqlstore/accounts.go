@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -36,13 +37,15 @@ type userRow struct {
 	UpdatedAt      time.Time   `bun:"updated_at"`
 }
 
-// userColumns returns the columns that scanUser reads, of the table with that prefix.
-func userColumns(prefix string) string {
+// userColumns returns the columns that scanUser reads, of the table of users under
+// that name.
+func userColumns(table string) string {
 	const columns = "id, username, email, email_verified, phone, role, full_name, bio, password_hash, active, last_login, auth_version, version, created_at, updated_at"
-	return prefix + strings.ReplaceAll(columns, ", ", ", "+prefix)
+	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".") +
+		", (SELECT p.slug FROM ustat_profiles AS p WHERE p.user_id = " + table + ".id) AS profile_slug"
 }
 
-var selectUsers = "SELECT " + userColumns("") + " FROM ustat_users WHERE "
+var selectUsers = "SELECT " + userColumns("ustat_users") + " FROM ustat_users WHERE "
 
 func newUserRow(u accounts.User) userRow {
 	row := userRow{
@@ -68,7 +71,7 @@ func (r userRow) user() accounts.User {
 func scanUser(rows *sql.Rows, u *accounts.User, before ...any) error {
 	var login sql.NullTime
 	err := rows.Scan(append(before, &u.ID, &u.Username, &u.Email, &u.EmailVerified, &u.Phone, &u.Role, &u.FullName, &u.Bio,
-		&u.PasswordHash, &u.Active, &login, &u.AuthVersion, &u.Version, &u.CreatedAt, &u.UpdatedAt)...)
+		&u.PasswordHash, &u.Active, &login, &u.AuthVersion, &u.Version, &u.CreatedAt, &u.UpdatedAt, &u.ProfileSlug)...)
 	u.LastLogin, u.CreatedAt, u.UpdatedAt = orZero(login), u.CreatedAt.UTC(), u.UpdatedAt.UTC()
 	return err
 }
@@ -125,6 +128,15 @@ func (r accountsReader) Users(ctx context.Context, q accounts.UserQuery) ([]acco
 		where += map[bool]string{true: " AND active", false: " AND NOT active"}[*q.Active]
 	}
 	return r.users(ctx, selectUsers+where+" ORDER BY username_folded LIMIT ?", append(args, q.Limit)...)
+}
+
+func (r accountsReader) WithCourses(ctx context.Context, ids []core.UserID) ([]core.UserID, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	where, args := in(r.db, "id", ids)
+	return readAll(ctx, r.session, "SELECT id FROM ustat_users WHERE "+where+
+		" AND EXISTS (SELECT 1 FROM ustat_courses AS c WHERE c.teacher_id = ustat_users.id) ORDER BY id", args, scanUserID)
 }
 
 // foldAll folds names for an IN list, which is never empty: an impossible name
@@ -194,31 +206,55 @@ type profileRow struct {
 	Listed        bool        `bun:"listed"`
 }
 
-// insertProfiles adds an empty profile for each user. Where its slug is taken, by
-// somebody who has chosen it for theirs, the user's id and some digits that nobody
-// could expect are put behind it.
+// profileSlugRow is a slug that a profile has or had. One unique key over both is
+// what keeps an old slug from being taken while it becomes one.
+type profileSlugRow struct {
+	bun.BaseModel `bun:"table:ustat_profile_slugs"`
+	Slug          string      `bun:"slug"`
+	UserID        core.UserID `bun:"user_id"`
+}
+
+// insertProfiles adds an empty profile for each user and writes its slug into the
+// user.
 func (t accountsTx) insertProfiles(ctx context.Context, users []accounts.User) error {
-	if len(users) == 0 {
-		return nil
-	}
 	rows := make([]profileRow, len(users))
-	slugs := make([]string, len(users))
+	wanted := make([]profileSlugRow, len(users))
 	for i, u := range users {
-		rows[i] = profileRow{UserID: u.ID, Slug: core.Fold(u.Username), Listed: u.Listed()}
-		slugs[i] = rows[i].Slug
+		wanted[i] = profileSlugRow{Slug: accounts.DefaultSlug(u.Username), UserID: u.ID}
 	}
-	where, args := in(t.Tx.db, "slug", slugs)
-	taken, err := readAll(ctx, t.Tx.session, "SELECT slug FROM ustat_profiles WHERE "+where, args, func(rows *sql.Rows, slug *string) error { return rows.Scan(slug) })
+	slugs, err := t.takeSlugs(ctx, wanted)
 	if err != nil {
 		return err
 	}
-	for i := range rows {
-		if slices.Contains(taken, rows[i].Slug) {
-			rows[i].Slug = fmt.Sprintf("%s-%d-%04x", rows[i].Slug, rows[i].UserID, rand.N(1<<16))
+	for i := range users {
+		users[i].ProfileSlug = slugs[users[i].ID]
+		rows[i] = profileRow{UserID: users[i].ID, Slug: users[i].ProfileSlug, Listed: users[i].Listed()}
+	}
+	return insertBlocks(ctx, t.Tx, rows)
+}
+
+// takeSlugs takes for each user the slug that is wanted. Where that is not free, the
+// user's id and some digits that nobody could expect are put behind it.
+func (t accountsTx) takeSlugs(ctx context.Context, wanted []profileSlugRow) (map[core.UserID]string, error) {
+	slugs := make(map[core.UserID]string, len(wanted))
+	for block := range slices.Chunk(wanted, blockRows) {
+		var got []profileSlugRow
+		q := t.Tx.db.bun.NewInsert().Conn(t.Tx.conn).Model(&block).On("CONFLICT DO NOTHING").Returning("slug, user_id")
+		if err := t.Tx.scan(ctx, q, &got); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
+		}
+		for _, row := range got {
+			slugs[row.UserID] = row.Slug
 		}
 	}
-	_, err = t.Tx.exec(ctx, t.Tx.db.bun.NewInsert().Conn(t.Tx.conn).Model(&rows))
-	return err
+	var others []profileSlugRow
+	for _, row := range wanted {
+		if slugs[row.UserID] == "" {
+			row.Slug = fmt.Sprintf("%s-%d-%04x", row.Slug, row.UserID, rand.N(1<<16))
+			others, slugs[row.UserID] = append(others, row), row.Slug
+		}
+	}
+	return slugs, insertBlocks(ctx, t.Tx, others)
 }
 
 // whichTaken says which name of a refused list is not free.
@@ -271,11 +307,7 @@ func (t accountsTx) UpdateUser(ctx context.Context, u accounts.User) error {
 	if err := t.checkUpdate(ctx, u); err != nil {
 		return err
 	}
-	if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_profiles SET listed = ?, slug = CASE WHEN slug = (SELECT username_folded FROM ustat_users WHERE id = ?) THEN ? ELSE slug END WHERE user_id = ?",
-		u.Listed(), u.ID, core.Fold(u.Username), u.ID); err != nil {
-		if t.Tx.db.constraint(err) != "" {
-			return accounts.ErrUsernameTaken
-		}
+	if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_profiles SET listed = ? WHERE user_id = ?", u.Listed(), u.ID); err != nil {
 		return err
 	}
 	row := newUserRow(u)
@@ -289,6 +321,18 @@ func (t accountsTx) UpdateUser(ctx context.Context, u accounts.User) error {
 	}
 	if err == nil && n == 0 {
 		return core.ErrVersion
+	}
+	return err
+}
+
+func (t accountsTx) RecordLogin(ctx context.Context, user core.UserID, at time.Time, hash string) error {
+	if err := checkText(1, func(int) []string { return []string{hash} }); err != nil {
+		return err
+	}
+	n, err := t.Tx.rawExec(ctx, "UPDATE ustat_users SET last_login = ?, password_hash = CASE WHEN ? = '' THEN password_hash ELSE ? END WHERE id = ?",
+		core.Time(at), hash, hash, user)
+	if err == nil && n == 0 {
+		err = accounts.ErrUserNotFound
 	}
 	return err
 }

@@ -33,8 +33,11 @@ func (r accountsReader) ProfileBySlug(ctx context.Context, slug string) (account
 	if !core.ValidText(slug) {
 		return accounts.Profile{}, accounts.ErrUserNotFound
 	}
-	return r.profile(ctx, "p.slug = ?", slug)
+	return r.profile(ctx, withSlug, slug)
 }
+
+// withSlug is the condition of the profile that has a slug or had it.
+const withSlug = "p.user_id = (SELECT o.user_id FROM ustat_profile_slugs AS o WHERE o.slug = ?)"
 
 func (r accountsReader) ProfileOf(ctx context.Context, user core.UserID) (accounts.Profile, error) {
 	return r.profile(ctx, "p.user_id = ?", user)
@@ -119,7 +122,7 @@ func (t accountsTx) ProfileForUpdate(ctx context.Context, slug string) (accounts
 	if !core.ValidText(slug) {
 		return accounts.Profile{}, accounts.ErrUserNotFound
 	}
-	return t.profile(ctx, "p.slug = ?"+t.Tx.db.dialect.ForUpdate, slug)
+	return t.profile(ctx, withSlug+t.Tx.db.dialect.ForUpdate, slug)
 }
 
 func (t accountsTx) UpdateProfile(ctx context.Context, p accounts.Profile) error {
@@ -147,27 +150,50 @@ func (t accountsTx) UpdateProfile(ctx context.Context, p accounts.Profile) error
 	if stored.Version != p.Version {
 		return core.ErrVersion
 	}
-	other, err := t.profile(ctx, "p.slug = ?", p.Slug)
-	if err == nil && other.UserID != p.UserID {
-		return accounts.ErrSlugTaken
-	}
-	if err != nil && !errors.Is(err, accounts.ErrUserNotFound) {
-		return err
-	}
 	if err := t.checkSpecializations(ctx, p.Specializations); err != nil {
 		return err
 	}
+	if p.Slug != stored.Slug {
+		if err := t.takeSlug(ctx, p.UserID, p.Slug); err != nil {
+			return err
+		}
+	}
 	n, err := t.Tx.rawExec(ctx, "UPDATE ustat_profiles SET slug = ?, links = ?, version = version + 1 WHERE user_id = ? AND version = ?",
 		p.Slug, links, p.UserID, p.Version)
-	switch {
-	case t.Tx.db.constraint(err) != "": // a concurrent writer was faster
-		return accounts.ErrSlugTaken
-	case err != nil:
+	if err != nil {
 		return err
-	case n == 0:
+	}
+	if n == 0 {
 		return core.ErrVersion
 	}
 	return t.setSpecializations(ctx, p)
+}
+
+// takeSlug makes a slug one of a user's, unless it is another's or one too many.
+func (t accountsTx) takeSlug(ctx context.Context, user core.UserID, slug string) error {
+	const query = "SELECT slug, user_id FROM ustat_profile_slugs WHERE slug = ? UNION SELECT slug, user_id FROM ustat_profile_slugs WHERE user_id = ?"
+	had, err := readAll(ctx, t.Tx.session, query, []any{slug, user}, func(rows *sql.Rows, row *profileSlugRow) error {
+		return rows.Scan(&row.Slug, &row.UserID)
+	})
+	if err != nil {
+		return err
+	}
+	for _, row := range had {
+		if row.UserID != user {
+			return accounts.ErrSlugTaken
+		}
+		if row.Slug == slug {
+			return nil // it is taken back
+		}
+	}
+	if len(had) > accounts.MaxOldSlugs {
+		return accounts.ErrTooManySlugs
+	}
+	n, err := t.Tx.rawExec(ctx, "INSERT INTO ustat_profile_slugs (slug, user_id) VALUES (?, ?) ON CONFLICT DO NOTHING", slug, user)
+	if err == nil && n == 0 { // a concurrent writer was faster
+		err = accounts.ErrSlugTaken
+	}
+	return err
 }
 
 // checkSpecializations fails with ErrSpecializationNotFound where one is missing, and

@@ -17,7 +17,7 @@ func (r accountsReader) SessionUser(ctx context.Context, id uuid.UUID) (accounts
 		session accounts.Session
 		user    accounts.User
 	}
-	found, err := readAll(ctx, r.session, "SELECT s.id, s.user_id, s.network, s.created_at, s.revoked_at, "+userColumns("u.")+
+	found, err := readAll(ctx, r.session, "SELECT s.id, s.user_id, s.network, s.created_at, s.revoked_at, "+userColumns("u")+
 		" FROM ustat_sessions AS s JOIN ustat_users AS u ON u.id = s.user_id WHERE s.id = ?", []any{id.String()},
 		func(rows *sql.Rows, p *pair) error {
 			var revoked sql.NullTime

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"slices"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -152,8 +153,8 @@ func (t coursesTx) has(ctx context.Context, table string, id int64) (bool, error
 
 func nullID(id int64) sql.NullInt64 { return sql.NullInt64{Int64: id, Valid: id != 0} }
 
-// lockTree makes transactions that change the tree or its counts take turns.
-func (t coursesTx) lockTree(ctx context.Context) error {
+// LockTree implements courses.TreeWriter.
+func (t coursesTx) LockTree(ctx context.Context) error {
 	if t.Tx.db.dialect.TreeLock == "" {
 		return nil
 	}
@@ -161,12 +162,12 @@ func (t coursesTx) lockTree(ctx context.Context) error {
 }
 
 // CategoriesForUpdate implements courses.TreeWriter. The rows are locked beside the
-// tree, so that no course comes into a category that is about to go.
+// tree, against whoever writes one without it, but courses may come into them.
 func (t coursesTx) CategoriesForUpdate(ctx context.Context) ([]courses.Category, error) {
-	if err := t.lockTree(ctx); err != nil {
+	if err := t.LockTree(ctx); err != nil {
 		return nil, err
 	}
-	if lock := t.Tx.db.dialect.ForUpdate; lock != "" {
+	if lock := t.Tx.db.dialect.ForNoKeyUpdate; lock != "" {
 		if err := t.Tx.WriteSQL(ctx, "SELECT id FROM ustat_categories ORDER BY id"+lock); err != nil {
 			return nil, err
 		}
@@ -178,10 +179,26 @@ func (t coursesTx) CategoriesForUpdate(ctx context.Context) ([]courses.Category,
 	return all, err
 }
 
+// shut locks a category that is about to go, so that no course comes into it: a
+// course that does holds a lock on the row for its foreign key, and is waited for.
+func (t coursesTx) shut(ctx context.Context, id courses.CategoryID) error {
+	lock := t.Tx.db.dialect.ForUpdate
+	if lock == "" {
+		return nil
+	}
+	return t.Tx.WriteSQL(ctx, "SELECT id FROM ustat_categories WHERE id = ?"+lock, id)
+}
+
 // MoveCategory implements courses.TreeWriter.
-func (t coursesTx) MoveCategory(ctx context.Context, from, to courses.CategoryID) error {
+func (t coursesTx) MoveCategory(ctx context.Context, from, to courses.CategoryID, at time.Time) error {
+	if err := t.shut(ctx, from); err != nil {
+		return err
+	}
+	if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_courses SET category_id = ?, updated_at = ?, version = version + 1 WHERE category_id = ?",
+		to, core.Time(at), from); err != nil {
+		return err
+	}
 	for _, statement := range [...]string{
-		"UPDATE ustat_courses SET category_id = ?, version = version + 1 WHERE category_id = ?",
 		"UPDATE ustat_course_stats SET category_id = ? WHERE category_id = ?",
 		"UPDATE ustat_categories SET parent_id = ?, version = version + 1 WHERE parent_id = ?",
 	} {
@@ -194,6 +211,9 @@ func (t coursesTx) MoveCategory(ctx context.Context, from, to courses.CategoryID
 
 // DeleteCategory implements courses.TreeWriter.
 func (t coursesTx) DeleteCategory(ctx context.Context, id courses.CategoryID) error {
+	if err := t.shut(ctx, id); err != nil {
+		return err
+	}
 	n, err := t.Tx.rawExec(ctx, "DELETE FROM ustat_categories WHERE id = ? AND NOT EXISTS (SELECT 1 FROM ustat_courses WHERE category_id = ?)"+
 		" AND NOT EXISTS (SELECT 1 FROM ustat_categories AS k WHERE k.parent_id = ?)", id, id, id)
 	if err != nil || n > 0 {
@@ -206,22 +226,87 @@ func (t coursesTx) DeleteCategory(ctx context.Context, id courses.CategoryID) er
 	return cmp.Or[error](err, courses.ErrCategoryNotFound)
 }
 
-// RecountCategories implements courses.TreeWriter. The lock comes first, and the
-// count is a statement of its own after it: under READ COMMITTED that one sees what
-// the transaction before has committed.
+type countRow struct {
+	bun.BaseModel `bun:"table:ustat_categories"`
+	ID            courses.CategoryID `bun:"id,pk"`
+	CourseCount   int                `bun:"course_count"`
+}
+
+// RecountCategories implements courses.TreeWriter. The lock comes first, and what is
+// counted is read by a statement of its own after it: under READ COMMITTED that one
+// sees what the transaction before has committed.
 func (t coursesTx) RecountCategories(ctx context.Context) error {
-	if err := t.lockTree(ctx); err != nil {
+	if err := t.LockTree(ctx); err != nil {
 		return err
 	}
-	_, err := t.Tx.rawExec(ctx, `WITH RECURSIVE below (top, id) AS (
-		SELECT id, id FROM ustat_categories UNION SELECT b.top, k.id FROM below AS b JOIN ustat_categories AS k ON k.parent_id = b.id
-	), counted (id, n) AS (
-		SELECT category_id, count(*) FROM ustat_course_stats WHERE status = 'published' GROUP BY category_id
-	), totals (id, n) AS (
-		SELECT b.top, coalesce(sum(c.n), 0) FROM below AS b LEFT JOIN counted AS c ON c.id = b.id GROUP BY b.top
-	)
-	UPDATE ustat_categories SET course_count = t.n FROM totals AS t WHERE t.id = ustat_categories.id AND ustat_categories.course_count <> t.n`)
-	return err
+	own, err := readAll(ctx, t.Tx.session, "SELECT category_id, count(*) FROM ustat_course_stats WHERE status = 'published' AND category_id IS NOT NULL GROUP BY category_id",
+		nil, func(rows *sql.Rows, c *countRow) error { return rows.Scan(&c.ID, &c.CourseCount) })
+	if err != nil {
+		return err
+	}
+	nodes, err := readAll(ctx, t.Tx.session, "SELECT id, coalesce(parent_id, 0), course_count FROM ustat_categories", nil,
+		func(rows *sql.Rows, n *treeNode) error { return rows.Scan(&n.id, &n.parent, &n.stored) })
+	if err != nil {
+		return err
+	}
+	return t.writeCounts(ctx, changedCounts(nodes, own))
+}
+
+type treeNode struct {
+	id, parent     courses.CategoryID
+	stored         int
+	total, waiting int // courses in it and below it; children that are not summed up
+}
+
+// changedCounts sums up courses from the leaves of the tree to its top, each node
+// once, and returns the counts that are not the stored ones.
+func changedCounts(nodes []treeNode, own []countRow) []countRow {
+	at := make(map[courses.CategoryID]*treeNode, len(nodes))
+	for i := range nodes {
+		at[nodes[i].id] = &nodes[i]
+	}
+	for _, c := range own {
+		if n := at[c.ID]; n != nil {
+			n.total = c.CourseCount
+		}
+	}
+	for _, n := range nodes {
+		if parent := at[n.parent]; parent != nil {
+			parent.waiting++
+		}
+	}
+	for i := range nodes {
+		// A leaf goes up, and on as long as it is the last child that was waited for.
+		for n := &nodes[i]; n != nil && n.waiting == 0; {
+			n.waiting = -1
+			parent := at[n.parent]
+			if parent != nil {
+				parent.total += n.total
+				parent.waiting--
+			}
+			n = parent
+		}
+	}
+	var changed []countRow
+	for _, n := range nodes {
+		if n.total != n.stored {
+			changed = append(changed, countRow{ID: n.id, CourseCount: n.total})
+		}
+	}
+	return changed
+}
+
+func (t coursesTx) writeCounts(ctx context.Context, counts []countRow) error {
+	for block := range slices.Chunk(counts, blockRows) {
+		conn, err := t.Tx.session.conn(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := t.Tx.exec(ctx, t.Tx.db.bun.NewUpdate().Conn(conn).Model(&block).Column("course_count").Bulk()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type tagRow struct {
@@ -304,12 +389,12 @@ func (t coursesTx) UpdateTag(ctx context.Context, tag courses.Tag) error {
 }
 
 // DeleteTag implements courses.TreeWriter.
-func (t coursesTx) DeleteTag(ctx context.Context, id courses.TagID) error {
+func (t coursesTx) DeleteTag(ctx context.Context, id courses.TagID, at time.Time) error {
 	err := t.eachTagged(ctx, id, func(ids []courses.CourseID) error {
 		if _, err := t.Tx.rawExec(ctx, "DELETE FROM ustat_course_tags WHERE tag_id = ? AND course_id IN (?)", id, bun.List(ids)); err != nil {
 			return err
 		}
-		if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_courses SET version = version + 1 WHERE id IN (?)", bun.List(ids)); err != nil {
+		if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_courses SET updated_at = ?, version = version + 1 WHERE id IN (?)", core.Time(at), bun.List(ids)); err != nil {
 			return err
 		}
 		return t.reindex(ctx, ids)
@@ -351,7 +436,11 @@ func (t coursesTx) reindex(ctx context.Context, ids []courses.CourseID) error {
 	}
 	docs := make([]Document, len(list))
 	for i, c := range list {
-		docs[i] = newDocument(c)
+		tags := make([]string, len(c.Tags))
+		for k, tag := range c.Tags {
+			tags[k] = tag.Name
+		}
+		docs[i] = newDocument(c, tags)
 	}
 	return t.Tx.db.dialect.Search.Write(ctx, t.Tx, docs, true)
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -80,17 +81,53 @@ func checkCourses(list []courses.Course) error {
 	})
 }
 
-func (t coursesTx) prepare(list []courses.Course) ([]courseWriteRow, []Document) {
+// prepare returns what is stored of courses and indexed of them.
+func (t coursesTx) prepare(ctx context.Context, list []courses.Course) ([]courseWriteRow, []Document, error) {
+	names, err := t.tagNames(ctx, list)
+	if err != nil {
+		return nil, nil, err
+	}
 	rows, docs := make([]courseWriteRow, len(list)), make([]Document, len(list))
 	text, beside := t.Tx.db.dialect.Search.(TextColumns)
 	for i, c := range list {
-		docs[i] = newDocument(c)
+		tags := make([]string, len(c.Tags))
+		for k, tag := range c.Tags {
+			tags[k] = names[tag.ID]
+		}
+		docs[i] = newDocument(c, tags)
 		rows[i] = newCourseWriteRow(c, docs[i])
 		if beside {
 			rows[i].FTS, rows[i].FTSHead = text.Columns(docs[i])
 		}
 	}
-	return rows, docs
+	return rows, docs, nil
+}
+
+// tagNames returns the names that the tags of courses have now, by one statement a
+// block. Tags keep them until the transaction ends: whoever renames one meanwhile
+// waits, and then finds the courses and indexes them anew.
+func (t coursesTx) tagNames(ctx context.Context, list []courses.Course) (map[courses.TagID]string, error) {
+	var ids []courses.TagID
+	for _, c := range list {
+		for _, tag := range c.Tags {
+			ids = append(ids, tag.ID)
+		}
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	names := make(map[courses.TagID]string, len(ids))
+	for block := range slices.Chunk(ids, blockRows) {
+		where, args := in(t.Tx.db, "id", block)
+		found, err := readAll(ctx, t.Tx.session, "SELECT id, name FROM ustat_tags WHERE "+where+" ORDER BY id"+t.Tx.db.dialect.ForShare, args,
+			func(rows *sql.Rows, tag *courses.Tag) error { return rows.Scan(&tag.ID, &tag.Name) })
+		if err != nil {
+			return nil, err
+		}
+		for _, tag := range found {
+			names[tag.ID] = tag.Name
+		}
+	}
+	return names, nil
 }
 
 // InsertCourses implements courses.Tx.
@@ -98,7 +135,10 @@ func (t coursesTx) InsertCourses(ctx context.Context, list []courses.Course) ([]
 	if err := checkCourses(list); err != nil || len(list) == 0 {
 		return nil, err
 	}
-	rows, docs := t.prepare(list)
+	rows, docs, err := t.prepare(ctx, list)
+	if err != nil {
+		return nil, err
+	}
 	var without []string
 	if _, beside := t.Tx.db.dialect.Search.(TextColumns); !beside {
 		without = textColumns
@@ -207,7 +247,10 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 	for i, c := range list {
 		ids[i] = c.ID
 	}
-	rows, docs := t.prepare(list)
+	rows, docs, err := t.prepare(ctx, list)
+	if err != nil {
+		return err
+	}
 	return t.Tx.atomically(ctx, func() error {
 		if err := t.checkSlugs(ctx, renamed); err != nil {
 			return err
@@ -241,7 +284,8 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 }
 
 // lockCourses locks stored courses. It returns list with the stored time where none
-// is given, those of it whose slug changes, and the slugs that these leave.
+// is given, those of it whose slug changes, and the slugs that these leave
+// and keep.
 func (t coursesTx) lockCourses(ctx context.Context, list []courses.Course) (all, renamed []courses.Course, left []oldSlugRow, err error) {
 	ids := make([]courses.CourseID, len(list))
 	for i, c := range list {
@@ -251,8 +295,9 @@ func (t coursesTx) lockCourses(ctx context.Context, list []courses.Course) (all,
 		ID        courses.CourseID
 		Slug      string
 		CreatedAt time.Time
+		Public    bool // now or once
 	}
-	if err := t.Tx.rawScan(ctx, &stored, "SELECT id, slug, created_at FROM ustat_courses WHERE id IN (?) ORDER BY id"+t.Tx.db.dialect.ForUpdate, bun.List(ids)); err != nil {
+	if err := t.Tx.rawScan(ctx, &stored, "SELECT id, slug, created_at, (status = 'published' OR published_at IS NOT NULL) AS public FROM ustat_courses WHERE id IN (?) ORDER BY id"+t.Tx.db.dialect.ForUpdate, bun.List(ids)); err != nil {
 		return nil, nil, nil, err
 	}
 	at := make(map[courses.CourseID]int, len(stored))
@@ -270,27 +315,56 @@ func (t coursesTx) lockCourses(ctx context.Context, list []courses.Course) (all,
 			c.CreatedAt = stored[place].CreatedAt
 		}
 		if c.Slug != stored[place].Slug {
-			renamed, left = append(renamed, *c), append(left, oldSlugRow{Slug: stored[place].Slug, CourseID: c.ID})
+			renamed = append(renamed, *c)
+			if stored[place].Public {
+				left = append(left, oldSlugRow{Slug: stored[place].Slug, CourseID: c.ID})
+			}
 		}
 	}
 	return all, renamed, left, nil
 }
 
-// keepOldSlugs keeps the slugs that renamed courses leave for them, for ever, and
-// refuses new ones that others left.
+// keepOldSlugs keeps the slugs that renamed courses leave for them, for ever, as many
+// as may be, and refuses new ones that others left.
 func (t coursesTx) keepOldSlugs(ctx context.Context, renamed []courses.Course, left []oldSlugRow) error {
 	if len(renamed) == 0 {
 		return nil
 	}
-	conn, err := t.Tx.session.conn(ctx)
-	if err != nil {
-		return err
+	if len(left) > 0 {
+		conn, err := t.Tx.session.conn(ctx)
+		if err != nil {
+			return err
+		}
+		// A course that had its slug before has it there already.
+		if _, err := t.Tx.exec(ctx, t.Tx.db.bun.NewInsert().Conn(conn).Model(&left).On("CONFLICT DO NOTHING").Returning("NULL")); err != nil {
+			return err
+		}
 	}
-	// A course that had its slug before has it there already.
-	if _, err := t.Tx.exec(ctx, t.Tx.db.bun.NewInsert().Conn(conn).Model(&left).On("CONFLICT DO NOTHING").Returning("NULL")); err != nil {
+	if err := t.countOldSlugs(ctx, left); err != nil {
 		return err
 	}
 	return t.checkOldSlugs(ctx, renamed)
+}
+
+// countOldSlugs refuses more old slugs of a course than it may keep.
+func (t coursesTx) countOldSlugs(ctx context.Context, left []oldSlugRow) error {
+	if len(left) == 0 {
+		return nil
+	}
+	ids := make([]courses.CourseID, len(left))
+	for i, row := range left {
+		ids[i] = row.CourseID
+	}
+	var most []int
+	if err := t.Tx.rawScan(ctx, &most, "SELECT count(*) FROM ustat_course_slugs AS o JOIN ustat_courses AS c ON c.id = o.course_id AND c.slug <> o.slug"+
+		" WHERE o.course_id IN (?) GROUP BY o.course_id ORDER BY 1 DESC LIMIT 1", bun.List(ids)); err != nil {
+		return err
+	}
+	if len(most) > 0 && most[0] > courses.MaxOldSlugs {
+		return courses.ErrTooMany.With(core.Invalid("slug", "max", strconv.Itoa(courses.MaxOldSlugs), strconv.Itoa(most[0]),
+			"the course would keep more old slugs than it may").Violations...)
+	}
+	return nil
 }
 
 // DeleteCourse implements courses.CourseWriter.
@@ -340,6 +414,22 @@ func (t coursesTx) CourseForUpdate(ctx context.Context, slug string) (courses.Co
 		return courses.Course{}, err
 	}
 	return found[0], nil
+}
+
+// LockTeacher implements courses.CourseWriter.
+func (t coursesTx) LockTeacher(ctx context.Context, id core.UserID) (core.Role, bool, error) {
+	var found []struct {
+		Role   core.Role
+		Active bool
+	}
+	err := t.Tx.rawScan(ctx, &found, "SELECT role, active FROM ustat_users WHERE id = ?"+t.Tx.db.dialect.ForShare, id)
+	if err != nil {
+		return core.Anonymous, false, err
+	}
+	if len(found) == 0 { // users are never removed: another store holds this one
+		return core.Teacher, true, nil
+	}
+	return found[0].Role, found[0].Active, nil
 }
 
 // checkSlugs refuses slugs that other courses have, before a statement meets them,

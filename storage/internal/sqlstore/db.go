@@ -42,9 +42,10 @@ type Dialect struct {
 	// JoinOrder is how tables are joined so that the first one leads; inner joins
 	// where the planner knows best.
 	JoinOrder string
-	// ForUpdate and ForShare end a query that takes its rows for the transaction;
-	// empty where one writer has them all.
-	ForUpdate, ForShare string
+	// ForUpdate, ForNoKeyUpdate (which others may still refer to) and ForShare end a
+	// query that takes its rows for the transaction; empty where one writer has them
+	// all.
+	ForUpdate, ForNoKeyUpdate, ForShare string
 	// Numbered means that parameters are $1, $2, … instead of ?.
 	Numbered bool
 	// TextTime means that times are text in Bun's form, which the driver of a

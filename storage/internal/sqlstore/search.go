@@ -18,17 +18,13 @@ type Document struct {
 // maxIndexed bounds the bytes of a description that are indexed.
 const maxIndexed = 100_000
 
-func newDocument(c courses.Course) Document {
-	names := make([]string, len(c.Tags))
-	for i, t := range c.Tags {
-		names[i] = t.Name
-	}
+func newDocument(c courses.Course, tags []string) Document {
 	body := richtext.Text(c.Description) + "\n" + richtext.Text(c.Requirements)
 	if len(body) > maxIndexed {
 		body = body[:maxIndexed]
 	}
 	return Document{
-		ID: c.ID, Title: fulltext.Terms(c.Title), Tags: fulltext.Terms(strings.Join(names, "\n")), Body: fulltext.Terms(body),
+		ID: c.ID, Title: fulltext.Terms(c.Title), Tags: fulltext.Terms(strings.Join(tags, "\n")), Body: fulltext.Terms(body),
 	}
 }
 
