@@ -27,6 +27,8 @@ fuzz-short: ## fuzz each target for ten seconds
 	go test -run='^$$' -fuzz=FuzzToken -fuzztime=20s ./accounts
 	go test -run='^$$' -fuzz=FuzzSanitize -fuzztime=10s ./courses/richtext
 	go test -run='^$$' -fuzz=FuzzMake -fuzztime=10s ./courses/slugs
+	go test -run='^$$' -fuzz=FuzzText -fuzztime=10s ./reports
+	go test -run='^$$' -fuzz=FuzzLinks -fuzztime=10s ./blob
 
 bench: ## handlers beside hand-written ones, on both engines
 	go test -run='^$$' -bench=. -benchtime=2s ./bench

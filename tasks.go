@@ -3,11 +3,13 @@ package ustat
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"time"
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/reports"
 	"github.com/ustat/ustat/tasks"
 )
 
@@ -54,6 +56,18 @@ func (r *Retention) setDefaults() error {
 // says, once an hour.
 const CleanupTask = "ustat.cleanup"
 
+// ReportsTask is the name of the subscriber that writes reports.
+const ReportsTask = "ustat.reports"
+
+// makeReport is the job of a report that was asked for.
+func (p *Platform) makeReport(ctx context.Context, e core.Event) error {
+	var asked reports.Requested
+	if err := json.Unmarshal(e.Payload, &asked); err != nil {
+		return tasks.Discard(err)
+	}
+	return p.Reports.Make(ctx, asked.ID)
+}
+
 // Subscribe adds a subscriber to the events of every store, before Start. Every
 // process of a platform that delivers events (see Config.NoRelay) has the same
 // subscribers: an event goes to those of the process that takes it over. It fails as
@@ -75,11 +89,16 @@ func (p *Platform) startTasks(ctx context.Context) error {
 	if err := p.Tasks.Every(tasks.Periodic{Name: CleanupTask, Every: time.Hour, Timeout: 10 * time.Minute, Do: p.cleanup}); err != nil {
 		return err
 	}
-	config := tasks.Config{
-		Registry: p.Tasks, Queue: c.Queue, Concurrency: c.TaskConcurrency, NoRelay: c.NoRelay, Clock: c.Clock, Logger: c.Logger,
-		Sources: []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}},
+	sources := []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}}
+	if p.backend.Reports != nil {
+		if err := p.Subscribe(tasks.Subscription{Name: ReportsTask, Types: []string{reports.EventRequested}, Timeout: 10 * time.Minute, Handle: p.makeReport}); err != nil {
+			return err
+		}
+		sources = append(sources, tasks.Source{Name: "reports", Outbox: p.backend.Reports})
 	}
-	runner, err := tasks.NewRunner(config)
+	runner, err := tasks.NewRunner(tasks.Config{
+		Registry: p.Tasks, Queue: c.Queue, Sources: sources, Concurrency: c.TaskConcurrency, NoRelay: c.NoRelay, Clock: c.Clock, Logger: c.Logger,
+	})
 	if err != nil {
 		return err
 	}
@@ -112,11 +131,12 @@ func (p *Platform) cleanup(ctx context.Context, _ time.Time) error {
 	ctx = core.WithOperation(ctx, CleanupTask)
 	r, now := p.config.Retention, p.config.Clock.Now()
 	var errs []error
-	for _, what := range []struct {
+	type batches struct {
 		name   string
 		before time.Time
 		batch  func(ctx context.Context, before time.Time, limit int) (int, error)
-	}{
+	}
+	all := []batches{
 		{"events of accounts", now.Add(-r.Outbox), p.backend.Accounts.Forget},
 		{"events of courses", now.Add(-r.Outbox), p.backend.Courses.Forget},
 		{"idempotency keys", now.Add(-r.Idempotency), p.forgetInAccounts(accounts.Tx.ForgetKeys)},
@@ -124,7 +144,12 @@ func (p *Platform) cleanup(ctx context.Context, _ time.Time) error {
 		// A session's tokens are gone by then, with its last one's time.
 		{"revoked sessions", now.Add(-r.RefreshTokens - p.config.RefreshTTL), p.forgetInAccounts(accounts.Tx.ForgetSessions)},
 		{"jobs", now.Add(-r.Jobs), p.config.Queue.Cleanup},
-	} {
+		{"reports", now, p.Reports.Cleanup},
+	}
+	if p.backend.Reports != nil {
+		all = append(all, batches{"events of reports", now.Add(-r.Outbox), p.backend.Reports.Forget})
+	}
+	for _, what := range all {
 		n, err := tasks.Cleanup(ctx, what.before, what.batch)
 		if n > 0 {
 			p.config.Logger.InfoContext(ctx, "removed what was kept for long enough", "what", what.name, "count", n)
@@ -163,7 +188,7 @@ func (p *Platform) In(tx *sql.Tx) (*Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &Platform{backend: joined, config: p.config, validate: p.validate, cursors: p.cursors, tokens: p.tokens, Tasks: p.Tasks, tx: tx}
+	in := &Platform{backend: joined, config: p.config, validate: p.validate, cursors: p.cursors, tokens: p.tokens, links: p.links, Tasks: p.Tasks, tx: tx}
 	in.started.Store(true)
 	in.assemble()
 	return in, nil

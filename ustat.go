@@ -23,8 +23,10 @@ import (
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/accounts/password"
+	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/reports"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/tasks"
 )
@@ -45,6 +47,17 @@ type Config struct {
 	// RefreshKey derives refresh tokens from each other: at least 32 secret bytes.
 	// Nil means one is made at the first Start and kept in the main database.
 	RefreshKey []byte
+	// LinkKey signs links to files: at least 32 secret bytes, the same in every process
+	// of a platform. Nil means one is made at the first Start and kept in the main
+	// database.
+	LinkKey []byte
+	// Files keeps the files that the platform makes: blob.Dir keeps them in a folder,
+	// blob/s3 in a bucket, the same for every process of a platform. Without one, or
+	// without a Queue, there are no reports.
+	Files blob.Store
+	// ReportFormats are the formats of reports beside CSV: see reports/xlsx. Every process
+	// that works jobs has the same ones.
+	ReportFormats []reports.Format
 	// Issuer and Audience are written into access tokens and required in them. Empty
 	// means "ustat".
 	Issuer, Audience string
@@ -86,6 +99,7 @@ type Config struct {
 type Platform struct {
 	Accounts *accounts.Service
 	Courses  *courses.Service
+	Reports  *reports.Service
 	// Jobs shows the jobs of the queue to admins.
 	Jobs *tasks.Service
 	// Tasks takes kinds of jobs, by tasks.Register, and periodic work, by its Every,
@@ -97,6 +111,7 @@ type Platform struct {
 	validate *core.Validator
 	cursors  *core.Cursors
 	tokens   *accounts.Keyring
+	links    *blob.Links
 	runner   *tasks.Runner // nil without a queue, and before Start
 	tx       *sql.Tx       // of In and Atomic
 
@@ -108,7 +123,7 @@ type Platform struct {
 // New assembles a platform over a backend. It checks everything, and does no I/O
 // and starts nothing. The backend stays the caller's until Stop closes it.
 func New(backend *storage.Backend, config *Config) (*Platform, error) {
-	p := &Platform{backend: backend, validate: core.NewValidator(), cursors: new(core.Cursors), tokens: new(accounts.Keyring), Tasks: tasks.NewRegistry()}
+	p := &Platform{backend: backend, validate: core.NewValidator(), cursors: new(core.Cursors), tokens: new(accounts.Keyring), links: new(blob.Links), Tasks: tasks.NewRegistry()}
 	if config != nil {
 		p.config = *config
 	}
@@ -122,8 +137,8 @@ func New(backend *storage.Backend, config *Config) (*Platform, error) {
 		return nil, core.Invalid("backend.Accounts", "required", "", "", "a store is needed")
 	case backend.Courses == nil:
 		return nil, core.Invalid("backend.Courses", "required", "", "", "a store is needed")
-	case backend.Keys == nil && (p.config.CursorKey == nil || p.config.TokenKeys == nil || p.config.RefreshKey == nil):
-		return nil, core.Invalid("backend.Keys", "required", "", "", "a place for keys, or CursorKey, TokenKeys and RefreshKey, is needed")
+	case backend.Keys == nil && p.config.lacksKeys():
+		return nil, core.Invalid("backend.Keys", "required", "", "", "a place for keys, or CursorKey, TokenKeys, RefreshKey and, for Files, LinkKey, is needed")
 	}
 	if err := p.setKeys(); err != nil {
 		return nil, err
@@ -159,6 +174,11 @@ func (c *Config) setDefaults() (err error) {
 	return err
 }
 
+// lacksKeys reports whether keys must be made.
+func (c *Config) lacksKeys() bool {
+	return c.CursorKey == nil || c.TokenKeys == nil || c.RefreshKey == nil || c.LinkKey == nil && c.Files != nil
+}
+
 // setKeys gives the services the keys that are configured.
 func (p *Platform) setKeys() error {
 	c := p.config
@@ -169,6 +189,11 @@ func (p *Platform) setKeys() error {
 	}
 	if c.TokenKeys != nil {
 		if err := p.tokens.SetTokenKeys(c.TokenKeys); err != nil {
+			return err
+		}
+	}
+	if c.LinkKey != nil {
+		if err := p.links.SetKey(c.LinkKey); err != nil {
 			return err
 		}
 	}
@@ -189,6 +214,7 @@ func (p *Platform) makeKeys(ctx context.Context) error {
 		{"cursors", p.config.CursorKey != nil, p.cursors.SetKey},
 		{"tokens", p.config.TokenKeys != nil, p.setTokenSeed},
 		{"refresh", p.config.RefreshKey != nil, p.tokens.SetRefreshKey},
+		{"links", p.config.LinkKey != nil || p.config.Files == nil, p.links.SetKey},
 	} {
 		if k.given {
 			continue
@@ -227,7 +253,26 @@ func (p *Platform) assemble() {
 	p.Courses = courses.NewService(courses.Config{
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
 	})
+	p.Reports = reports.NewService(reports.Config{
+		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Users: p.Accounts, Links: p.links,
+		Limiter: c.Limiter, Clock: c.Clock, Formats: c.ReportFormats,
+	})
 	p.Jobs = tasks.NewService(tasks.ServiceConfig{Queue: c.Queue, Cursors: p.cursors, Clock: c.Clock, Audit: p.audit})
+}
+
+// OpenLink opens the file that a link grants, whoever has it; the caller closes it. It
+// fails with blob.ErrLink, with blob.ErrExpired, with blob.ErrNotFound, and with
+// core.ErrUnavailable where there is no Config.Files.
+func (p *Platform) OpenLink(ctx context.Context, token string) (*blob.File, blob.Link, error) {
+	if p.config.Files == nil {
+		return nil, blob.Link{}, core.ErrUnavailable.Withf("this platform has no store of files")
+	}
+	link, err := p.links.Open(token, p.config.Clock.Now())
+	if err != nil {
+		return nil, blob.Link{}, err
+	}
+	file, err := p.config.Files.Open(ctx, link.Key)
+	return file, link, err
 }
 
 // teaching answers accounts from courses, which come after them.

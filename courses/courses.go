@@ -181,6 +181,7 @@ type Filter struct {
 	Teacher  string // username
 	Language string // the base language: "ru" finds ru and ru-RU
 	Status   Status // zero means Published
+	Editable bool   // only those that the actor may edit
 	// PriceMin and PriceMax bound the price in minor units of Currency, both
 	// inclusive; nil is no bound.
 	PriceMin, PriceMax *int64

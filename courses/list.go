@@ -129,7 +129,7 @@ func (s *Service) plan(ctx context.Context, by core.Actor, f Filter, sort Sort, 
 	if err != nil {
 		return q, "", err
 	}
-	q.Teachers = may.teachersOf(f.Status)
+	q.Teachers = may.teachersOf(f.Status, f.Editable)
 	if q.Teachers != nil && len(q.Teachers) == 0 {
 		return q, "", nil // nothing is visible, whatever else is asked
 	}

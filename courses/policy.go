@@ -45,10 +45,10 @@ func (s scope) sees(c *Course) bool {
 	return c.Status == Published || s.edits(c.Teacher.ID)
 }
 
-// teachersOf returns whose courses of a status are seen: nil is everyone's, an empty
-// list is nobody's. It is sees, said as a filter.
-func (s scope) teachersOf(status Status) []core.UserID {
-	if status == Published || s.all {
+// teachersOf returns whose courses of a status are seen, or may be changed: nil is
+// everyone's, an empty list is nobody's. It is sees, or edits, said as a filter.
+func (s scope) teachersOf(status Status, editable bool) []core.UserID {
+	if s.all || status == Published && !editable {
 		return nil
 	}
 	return append([]core.UserID{}, s.teachers...)

@@ -51,6 +51,7 @@ func newHuma(adapter huma.Adapter) huma.API {
 			{Name: "courses", Description: "The catalogue"},
 			{Name: "auth", Description: "Signing in"},
 			{Name: "accounts", Description: "People and what they may do"},
+			{Name: "analytics", Description: "What the platform knows of itself"},
 			{Name: "operations", Description: "For those who run the server"},
 		},
 	}}

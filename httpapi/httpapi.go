@@ -140,6 +140,8 @@ func newAPI(p *ustat.Platform, options Options) *api {
 	a.mountAccounts()
 	a.mountCourses()
 	a.mountAuthoring()
+	a.mountReports()
+	a.mountFiles()
 	a.mountJobs()
 	a.mountHealth()
 	a.mux.HandleFunc("/", a.unrouted)

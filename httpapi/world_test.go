@@ -16,10 +16,13 @@ import (
 
 	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/httpapi"
 	"github.com/ustat/ustat/internal/pgtest"
+	"github.com/ustat/ustat/reports"
+	"github.com/ustat/ustat/reports/xlsx"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/storage/postgres"
 	"github.com/ustat/ustat/storage/sqlite"
@@ -32,6 +35,9 @@ var principals = []string{"anonymous", "student", "teacher", "owner", "producer"
 // password is what everybody in a world signs in with.
 const password = "correct horse battery"
 
+// linkKey signs the links of a world.
+const linkKey = "0123456789abcdef0123456789abcdef"
+
 // world is a platform with one user of each kind, signed in.
 type world struct {
 	t      *testing.T
@@ -41,13 +47,18 @@ type world struct {
 	db     *sql.DB           // to look into what is stored
 	tokens map[string]string // access tokens by username; none for anonymous
 	n      int               // makes names
+	report *reports.Report   // of the owner, done; see doneReport
 }
 
 func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB)) *world {
 	t.Helper()
 	b, db := open(t)
 	queue := tasks.NewMemory(nil)
-	p, err := ustat.New(b, &ustat.Config{Queue: queue, TaskConcurrency: -1, NoRelay: true})
+	files, err := blob.Dir(t.TempDir(), nil)
+	require.NoError(t, err)
+	p, err := ustat.New(b, &ustat.Config{
+		Queue: queue, TaskConcurrency: -1, NoRelay: true, Files: files, LinkKey: []byte(linkKey), ReportFormats: []reports.Format{xlsx.Format},
+	})
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context()))
 	h, err := httpapi.New(p, nil)
@@ -97,6 +108,23 @@ func (w *world) job() string {
 	newest, err := w.queue.List(w.t.Context(), tasks.JobQuery{Limit: 1})
 	require.NoError(w.t, err)
 	return fmt.Sprint(newest[0].ID)
+}
+
+// doneReport returns a report of the owner that is done, with a link to its file.
+func (w *world) doneReport() reports.Report {
+	t, ctx := w.t, w.t.Context()
+	owner, err := w.p.Accounts.UserByUsername(ctx, "owner")
+	require.NoError(t, err)
+	by := core.Actor{UserID: owner.ID, Role: owner.Role}
+	if w.report == nil {
+		made, err := w.p.Reports.Request(ctx, by, reports.New{Kind: reports.Courses, Format: "csv"})
+		require.NoError(t, err)
+		require.NoError(t, w.p.Reports.Make(ctx, made.ID))
+		w.report = &made
+	}
+	done, err := w.p.Reports.Get(ctx, by, w.report.ID)
+	require.NoError(t, err)
+	return done
 }
 
 // subject is a course with two modules of one lesson each.
@@ -217,6 +245,12 @@ var requests = map[string]func(w *world, s subject) request{
 		require.NoError(w.t, err)
 		return request{"/tags/" + tag.Slug + "/", nil}
 	},
+
+	"reports-create": fixed("/analytics/reports/", object{"kind": "courses", "format": "csv", "status": "draft"}),
+	"reports-get": func(w *world, _ subject) request {
+		return request{"/analytics/reports/" + w.doneReport().ID.String() + "/", nil}
+	},
+	"files-get": func(w *world, _ subject) request { return request{"/files/" + w.doneReport().Token + "/", nil} },
 
 	"jobs-list":  fixed("/admin/jobs/?state=waiting&kind=test", nil),
 	"jobs-get":   func(w *world, _ subject) request { return request{"/admin/jobs/" + w.job() + "/", nil} },
@@ -344,7 +378,7 @@ func (w *world) snapshot() string {
 	var out strings.Builder
 	for _, table := range []string{
 		"users", "profiles", "specializations", "producer_teachers", "categories", "tags", "courses", "course_stats", "course_tags", "course_slugs",
-		"modules", "lessons", "outbox", "audit",
+		"modules", "lessons", "reports", "outbox", "audit",
 	} {
 		rows, err := w.db.QueryContext(w.t.Context(), "SELECT * FROM ustat_"+table+" ORDER BY 1, 2")
 		require.NoError(w.t, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/reports"
 )
 
 // Backend is one store a domain, and what they share. It is a plain struct: copy
@@ -18,6 +19,7 @@ import (
 type Backend struct {
 	Accounts accounts.Store
 	Courses  courses.Store
+	Reports  reports.Store // nil where no reports are made
 	Keys     Keys
 	Schema   Schema
 	// Atomic runs fn in one transaction of the database that Join joins: nil commits, an
@@ -72,6 +74,11 @@ func (b *Backend) Join(tx *sql.Tx) (*Backend, error) {
 	}
 	if joined.Courses, err = join(b.Courses, tx, "courses"); err != nil {
 		return nil, err
+	}
+	if b.Reports != nil {
+		if joined.Reports, err = join(b.Reports, tx, "reports"); err != nil {
+			return nil, err
+		}
 	}
 	joined.Atomic = nil
 	joined.Close = func() error { return nil }

@@ -108,7 +108,11 @@ func (p *Platform) Events(t testing.TB, types ...string) []core.Event {
 
 // outboxes returns what has events in a backend, by name.
 func outboxes(b *storage.Backend) map[string]core.Outbox {
-	return map[string]core.Outbox{"accounts": b.Accounts, "courses": b.Courses}
+	boxes := map[string]core.Outbox{"accounts": b.Accounts, "courses": b.Courses}
+	if b.Reports != nil {
+		boxes["reports"] = b.Reports
+	}
+	return boxes
 }
 
 // Epoch is when the clock of a new Platform stands: a leap day.

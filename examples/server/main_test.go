@@ -53,6 +53,7 @@ func TestBadConfigurationIsOneLineAndStatus2(t *testing.T) {
 		{"openapi", "--version", "v9"},
 		{"serve", "--db", filepath.Join(dir, "a.db"), "--addr", "nowhere:99999"},
 		{"serve", "--db", filepath.Join(dir, "a.db"), "--worker", "--tasks=-1"},
+		{"serve", "--db", filepath.Join(dir, "a.db"), "--addr", "127.0.0.1:0", "--files", "main.go"},
 		{"serve", "--db", filepath.Join(dir, "a.db"), "--addr", "127.0.0.1:0", "--tasks", "5000"},
 	} {
 		status, _, stderr := command(t, args...)
@@ -211,6 +212,54 @@ func TestServeAnswersStopsAndKeepsItsData(t *testing.T) {
 			require.Contains(t, out.String(), login)
 		}
 	}
+}
+
+func TestAReportIsWrittenAndFetched(t *testing.T) {
+	t.Parallel()
+	dir, addr := t.TempDir(), freeAddr(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var out, errs bytes.Buffer
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"--db", filepath.Join(dir, "r.db"), "--addr", addr}, strings.NewReader(""), &out, &errs)
+	}()
+	waitFor(t, "http://"+addr+"/readyz")
+	token := ""
+	ask := func(method, path, body string) (answer map[string]any) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(ctx, method, "http://"+addr+path, strings.NewReader(body))
+		require.NoError(t, err)
+		if body != "" {
+			r.Header.Set("Content-Type", "application/json")
+		}
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		response, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		require.NoError(t, json.NewDecoder(response.Body).Decode(&answer))
+		return answer
+	}
+	token = ask(http.MethodPost, "/api/v1/auth/login/", `{"username":"dmitry-orlov","password":"demo"}`)["access_token"].(string)
+	id := ask(http.MethodPost, "/api/v1/analytics/reports/", `{"kind":"courses","format":"csv"}`)["id"].(string)
+	var report map[string]any
+	require.Eventually(t, func() bool {
+		report = ask(http.MethodGet, "/api/v1/analytics/reports/"+id+"/", "")
+		return report["state"] == "done"
+	}, 30*time.Second, 50*time.Millisecond, "%v %s", report, &errs)
+	file := waitFor(t, "http://"+addr+report["file"].(map[string]any)["url"].(string))
+	rows, err := csv.NewReader(bytes.NewReader(file)).ReadAll()
+	require.NoError(t, err)
+	require.Greater(t, len(rows), 1)
+	for _, row := range rows[1:] {
+		require.Equal(t, "dmitry-orlov", row[2])
+	}
+	kept, err := os.ReadDir(filepath.Join(dir, "ustat-files"))
+	require.NoError(t, err)
+	require.Len(t, kept, 1)
+	stop()
+	require.Equal(t, statusOK, <-ended, errs.String())
 }
 
 // A process that only serves, and a worker beside it that delivers its events.

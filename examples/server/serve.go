@@ -7,11 +7,15 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
 	"github.com/ustat/ustat"
+	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/httpapi"
+	"github.com/ustat/ustat/reports"
+	"github.com/ustat/ustat/reports/xlsx"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/tasks"
 )
@@ -24,6 +28,7 @@ type serveCmd struct {
 	Addr   string `default:"127.0.0.1:8080" env:"USTAT_ADDR" help:"The address to listen on."`
 	Demo   bool   `default:"true" negatable:"" env:"USTAT_DEMO" help:"Fill an empty database with demo data."`
 	Tasks  int    `default:"10" env:"USTAT_TASKS" help:"How many background jobs are worked at once; -1 for none, where others work them."`
+	Files  string `env:"USTAT_FILES" help:"The folder for the files that the platform makes, such as reports: one for all processes. By default ustat-files, beside the file of the database."`
 	Worker bool   `env:"USTAT_WORKER" help:"Work background jobs and serve nothing but /healthz and /readyz."`
 }
 
@@ -43,12 +48,18 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 		return usageError{fmt.Errorf("--addr: %w", err)}
 	}
 	defer listener.Close()
+	files, err := blob.Dir(c.filesDir(p.cli.DB), nil)
+	if err != nil {
+		return usageError{fmt.Errorf("--files: %w", err)}
+	}
 	queue, err := p.openQueue(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, queue.Stop(ctx)) }() // where no platform has done it
-	platform, backend, err := p.start(ctx, &ustat.Config{Queue: queue, TaskConcurrency: c.Tasks})
+	platform, backend, err := p.start(ctx, &ustat.Config{
+		Queue: queue, TaskConcurrency: c.Tasks, Files: files, ReportFormats: []reports.Format{xlsx.Format},
+	})
 	if err != nil {
 		return err
 	}
@@ -80,6 +91,18 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	return nil
+}
+
+// filesDir returns the folder of files.
+func (c *serveCmd) filesDir(db string) string {
+	const name = "ustat-files"
+	switch {
+	case c.Files != "":
+		return c.Files
+	case isPostgres(db):
+		return name
+	}
+	return filepath.Join(filepath.Dir(db), name)
 }
 
 // handler returns what is served: the API and River's interface, or health alone.
