@@ -108,5 +108,7 @@ func plan(t *testing.T, query string) string {
 func TestQueriesUseTheirIndexes(t *testing.T) {
 	t.Parallel()
 	require.Contains(t, plan(t, "SELECT id FROM ustat_sessions WHERE user_id = 1"), "ustat_sessions_user")
+	require.NotContains(t, plan(t, "SELECT l.id FROM ustat_modules AS m JOIN ustat_lessons AS l ON l.module_id = m.id"+
+		" WHERE (l.module_id, l.position) IN (VALUES (CAST(1 AS BIGINT), CAST(1 AS BIGINT)), (CAST(2 AS BIGINT), CAST(1 AS BIGINT)))"), "SCAN m")
 	require.Contains(t, plan(t, "SELECT 1 FROM ustat_courses WHERE teacher_id = 1 LIMIT 1"), "ustat_courses_teacher")
 }
