@@ -3,6 +3,7 @@ package sqlstore_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/courses/fulltext"
+	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/storage/internal/sqlstore"
 )
 
@@ -81,6 +85,60 @@ func TestACourseKeepsItsTeacherWhenTheSchemaGrows(t *testing.T) {
 			require.NoError(t, err)
 			require.EqualValues(t, 7, c.Teacher.ID)
 			require.NoError(t, backend.Verify(t.Context()))
+		})
+	}
+}
+
+func TestCoursesOfOldDatabasesAreIndexedAnew(t *testing.T) {
+	t.Parallel()
+	const n = 250 // more than a block
+	for _, e := range engines() {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			dsn := e.fresh(t)
+			e.migrateBefore(t, dsn, "0008")
+			db := e.raw(t, dsn)
+			for _, statement := range oldRows {
+				_, err := db.ExecContext(t.Context(), statement)
+				require.NoError(t, err)
+			}
+			for i := range n {
+				for _, table := range []string{
+					"ustat_courses (id, slug, title, description, requirements, language, lang, price_minor, currency, status, teacher_id, title_words, created_at, updated_at) SELECT %d, 'go-%[1]d', title, description, requirements, language, lang, price_minor, currency, status, teacher_id, title_words, created_at, updated_at FROM ustat_courses WHERE id = 9",
+					"ustat_course_stats (course_id, status, teacher_id, lang) VALUES (%d, 'draft', 7, 'en')",
+				} {
+					_, err := db.ExecContext(t.Context(), fmt.Sprintf("INSERT INTO "+table, 10+i))
+					require.NoError(t, err)
+				}
+			}
+			index := "UPDATE ustat_courses SET fts = 'script:3C'::tsvector"
+			if e.sql == "sqlite" {
+				index = "INSERT INTO ustat_course_fts (rowid, title, tags, body) SELECT id, 'go', '', 'script' FROM ustat_courses"
+			}
+			_, err := db.ExecContext(t.Context(), index)
+			require.NoError(t, err)
+
+			backend, err := open(t.Context(), dsn)
+			require.NoError(t, err)
+			defer func() { require.NoError(t, backend.Close()) }()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			left := 2 + 1 // statements, and a block
+			_, err = backend.Schema.Migrate(sqlstore.WithAfterStatement(ctx, func(int) {
+				if left--; left == 0 {
+					cancel()
+				}
+			}))
+			require.ErrorIs(t, err, context.Canceled)
+			require.ErrorIs(t, backend.Schema.Check(t.Context()), storage.ErrSchemaOld)
+			_, err = backend.Schema.Migrate(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, backend.Schema.Check(t.Context()))
+			for term, want := range map[string]int{"script": 0, fulltext.Query("goroutines")[0]: n + 1} {
+				found, err := backend.Courses.CountCourses(t.Context(), courses.ListQuery{Status: courses.Draft, Terms: []string{term}})
+				require.NoError(t, err)
+				require.Equal(t, want, found, term)
+			}
 		})
 	}
 }
