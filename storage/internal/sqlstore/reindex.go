@@ -13,6 +13,9 @@ import (
 // id of the last course that is done, and this takes it away at the end. Each block is
 // a transaction, so it may be killed at any moment and goes on from there.
 func (s schema) reindexOld(ctx context.Context) error {
+	if left, err := s.toReindex(ctx); err != nil || !left { // so that a Migrate with nothing to do writes nothing
+		return err
+	}
 	after := afterStatement(ctx)
 	for n := 1; ; n++ {
 		done := false
@@ -53,9 +56,14 @@ func (t coursesTx) reindexBlock(ctx context.Context) (done bool, err error) {
 
 // checkReindexed fails with storage.ErrSchemaOld while reindexOld has work to do.
 func (s schema) checkReindexed(ctx context.Context) error {
-	left, err := readAll(ctx, session{db: s.db}, "SELECT last_id FROM ustat_reindex", nil, scanOne[courses.CourseID])
-	if err == nil && len(left) > 0 {
+	left, err := s.toReindex(ctx)
+	if err == nil && left {
 		err = storage.ErrSchemaOld.Withf("courses are still to be indexed anew: migrate the database to the end")
 	}
 	return err
+}
+
+func (s schema) toReindex(ctx context.Context) (bool, error) {
+	left, err := readAll(ctx, session{db: s.db}, "SELECT last_id FROM ustat_reindex", nil, scanOne[courses.CourseID])
+	return len(left) > 0, err
 }
