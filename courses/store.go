@@ -118,6 +118,14 @@ type ContentReader interface {
 	Lessons(ctx context.Context, course CourseID, module ModuleID, after [2]int, limit int) ([]Lesson, error)
 	// LessonsOf returns all lessons of the modules, in any order.
 	LessonsOf(ctx context.Context, modules []ModuleID) ([]Lesson, error)
+	// LessonsAt calls visit with each lesson that stands at one of the places, once, in
+	// any order, one at a time and without keeping them, so that their content need not
+	// be in memory together. Visit must not use the store.
+	LessonsAt(ctx context.Context, places []LessonPlace, visit func(Lesson)) error
+	// ModuleVersions returns the versions of those of the modules that exist.
+	ModuleVersions(ctx context.Context, ids []ModuleID) (map[ModuleID]int64, error)
+	// LessonVersions returns the versions of those of the lessons that exist.
+	LessonVersions(ctx context.Context, ids []LessonID) (map[LessonID]int64, error)
 	// LessonByID returns a lesson of the course, or fails with ErrLessonNotFound.
 	LessonByID(ctx context.Context, course CourseID, id LessonID) (Lesson, error)
 	// LessonIDs returns the ids of all lessons of a module of the course, by
@@ -125,6 +133,12 @@ type ContentReader interface {
 	LessonIDs(ctx context.Context, course CourseID, module ModuleID) ([]LessonID, error)
 	// CountContent counts what a course has, by one statement.
 	CountContent(ctx context.Context, course CourseID) (ContentCount, error)
+}
+
+// LessonPlace is where a lesson stands.
+type LessonPlace struct {
+	Module   ModuleID
+	Position int
 }
 
 // ContentCount is how much a course has.
@@ -167,6 +181,9 @@ type CourseWriter interface {
 	// hold, since the accounts are elsewhere, it answers core.Teacher and true: accounts
 	// were asked just before.
 	LockTeacher(ctx context.Context, id core.UserID) (role core.Role, active bool, err error)
+	// LockCourses locks those of the courses that exist, by id, as CourseForUpdate does,
+	// and returns their versions.
+	LockCourses(ctx context.Context, ids []CourseID) (map[CourseID]int64, error)
 	// InsertCourses adds courses with the tags, category and teacher that their
 	// ids name, and returns them with ids, in order. A slug that another course has
 	// or had is ErrSlugTaken. Whether there is such a teacher is the caller's to know:

@@ -301,7 +301,14 @@ func (t *catalogue) write(ctx context.Context, inserts, updates []courses.Course
 		}
 	}
 	bySlug(tags) // so that two imports at once take them in one order
+	planned := make(map[courses.CourseID]int64, len(updates))
+	for _, c := range updates {
+		planned[c.ID] = c.Version
+	}
 	return t.store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+		if err := unchanged(ctx, planned, tx.LockCourses); err != nil {
+			return err
+		}
 		ids := map[string]courses.TagID{}
 		if len(tags) > 0 {
 			ensured, err := tx.EnsureTags(ctx, tags)

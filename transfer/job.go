@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"time"
 
@@ -157,6 +158,22 @@ func apply[R any](ctx context.Context, j *job, t table[R], b *batch[R]) error {
 	j.refuse(refused)
 	j.warn(b.warned)
 	return nil
+}
+
+// errChanged makes apply plan a batch again.
+var errChanged = core.ErrConflict.Withf("what the import was about to write over was changed meanwhile")
+
+// unchanged fails with errChanged unless the rows have the versions they were planned
+// with. Read is asked in the Update that writes, once nobody else may write them.
+func unchanged[ID ~int64](ctx context.Context, planned map[ID]int64, read func(ctx context.Context, ids []ID) (map[ID]int64, error)) error {
+	if len(planned) == 0 {
+		return nil
+	}
+	stored, err := read(ctx, slices.Collect(maps.Keys(planned)))
+	if err == nil && !maps.Equal(planned, stored) {
+		return errChanged
+	}
+	return err
 }
 
 func (j *job) refuse(refused []Refusal) {

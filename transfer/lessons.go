@@ -73,12 +73,6 @@ func (t *lessons) repeated(r *lesson, seen *keySet) string {
 	return ""
 }
 
-// lessonAt is where a stored lesson is.
-type lessonAt struct {
-	module   courses.ModuleID
-	position int
-}
-
 func (t *lessons) plan(ctx context.Context, rows []row[lesson], refuse refuseFunc) (changes, error) {
 	if len(rows) == 0 {
 		return changes{}, nil
@@ -104,45 +98,79 @@ func (t *lessons) plan(ctx context.Context, rows []row[lesson], refuse refuseFun
 			refuse(i, "module_position", fmt.Sprintf("the course %s has no module %d", quote(r.course), r.module))
 			continue
 		}
-		l, there := stored[lessonAt{module.ID, r.position}]
-		next := l
+		l, there := stored[courses.LessonPlace{Module: module.ID, Position: r.position}]
+		next := l.Lesson
 		next.CourseID, next.ModuleID, next.ModulePosition, next.Position = course, module.ID, r.module, r.position
 		next.Title, next.Kind, next.Content, next.Duration = r.title, r.kind, r.content, r.duration
 		next.TextPolicy = richtext.Version
 		switch {
 		case !there:
 			inserts = append(inserts, next)
-		case l.Title != next.Title || l.Kind != next.Kind || l.Content != next.Content || l.TextPolicy != next.TextPolicy || l.Duration != next.Duration:
+		case l.Title != next.Title || l.Kind != next.Kind || !l.sameContent || l.TextPolicy != next.TextPolicy || l.Duration != next.Duration:
 			updates = append(updates, next)
 		}
 	}
 	return changes{len(inserts), len(updates), func(ctx context.Context) error {
-		return t.write(ctx, inserts, updates)
+		return t.write(ctx, inserts, updates, modules)
 	}}, nil
 }
 
-// stored returns the lessons of the modules that the rows name.
-func (t *lessons) stored(ctx context.Context, rows []row[lesson], known map[string]courses.CourseID,
-	modules map[moduleAt]courses.Module,
-) (map[lessonAt]courses.Lesson, error) {
-	seen := map[courses.ModuleID]bool{}
-	var ids []courses.ModuleID
-	for i := range rows {
-		r := &rows[i].cell
-		if m, ok := modules[moduleAt{known[r.course], r.module}]; ok && !seen[m.ID] {
-			seen[m.ID] = true
-			ids = append(ids, m.ID)
-		}
-	}
-	found, err := t.store.LessonsOf(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	return indexBy(found, func(l courses.Lesson) lessonAt { return lessonAt{l.ModuleID, l.Position} }), nil
+// storedLesson is a lesson without its content, and whether that is the row's.
+type storedLesson struct {
+	courses.Lesson
+	sameContent bool
 }
 
-func (t *lessons) write(ctx context.Context, inserts, updates []courses.Lesson) error {
+// stored returns the lessons at the places of the rows. Their content is compared as
+// it comes and not kept: a batch has up to 8 MiB, but what is stored may be far larger.
+func (t *lessons) stored(ctx context.Context, rows []row[lesson], known map[string]courses.CourseID,
+	modules map[moduleAt]courses.Module,
+) (map[courses.LessonPlace]storedLesson, error) {
+	byPlace := make(map[courses.LessonPlace]*lesson, len(rows))
+	places := make([]courses.LessonPlace, 0, len(rows))
+	for i := range rows {
+		r := &rows[i].cell
+		if m, ok := modules[moduleAt{known[r.course], r.module}]; ok {
+			place := courses.LessonPlace{Module: m.ID, Position: r.position}
+			byPlace[place] = r
+			places = append(places, place)
+		}
+	}
+	found := make(map[courses.LessonPlace]storedLesson, len(places))
+	err := t.store.LessonsAt(ctx, places, func(l courses.Lesson) {
+		place := courses.LessonPlace{Module: l.ModuleID, Position: l.Position}
+		same := l.Content == byPlace[place].content
+		l.Content = ""
+		found[place] = storedLesson{l, same}
+	})
+	return found, err
+}
+
+// write writes lessons whose modules, and which themselves, are as they were planned
+// with; else it fails with core.ErrConflict.
+func (t *lessons) write(ctx context.Context, inserts, updates []courses.Lesson, modules map[moduleAt]courses.Module) error {
+	var ids []courses.CourseID
+	planned := map[courses.ModuleID]int64{}
+	for _, list := range [...][]courses.Lesson{inserts, updates} {
+		for _, l := range list {
+			ids = append(ids, l.CourseID)
+			planned[l.ModuleID] = modules[moduleAt{l.CourseID, l.ModulePosition}].Version
+		}
+	}
+	plannedLessons := make(map[courses.LessonID]int64, len(updates))
+	for _, l := range updates {
+		plannedLessons[l.ID] = l.Version
+	}
 	return t.store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+		if _, err := tx.LockCourses(ctx, ids); err != nil {
+			return err
+		}
+		if err := unchanged(ctx, planned, tx.ModuleVersions); err != nil {
+			return err
+		}
+		if err := unchanged(ctx, plannedLessons, tx.LessonVersions); err != nil {
+			return err
+		}
 		if len(inserts) > 0 {
 			if _, err := tx.InsertLessons(ctx, inserts); err != nil {
 				return err

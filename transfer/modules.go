@@ -100,8 +100,31 @@ func (t *modules) plan(ctx context.Context, rows []row[module], refuse refuseFun
 	}}, nil
 }
 
+// write writes modules which are as they were planned with; else it fails with
+// core.ErrConflict.
 func (t *modules) write(ctx context.Context, inserts, updates []courses.Module) error {
+	var ids []courses.CourseID
+	for _, m := range inserts {
+		ids = append(ids, m.CourseID)
+	}
+	planned := make(map[courses.ModuleID]int64, len(updates))
+	for _, m := range updates {
+		ids = append(ids, m.CourseID)
+		planned[m.ID] = m.Version
+	}
 	return t.store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+		locked, err := tx.LockCourses(ctx, ids)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if locked[id] == 0 {
+				return errChanged
+			}
+		}
+		if err := unchanged(ctx, planned, tx.ModuleVersions); err != nil {
+			return err
+		}
 		if len(inserts) > 0 {
 			if _, err := tx.InsertModules(ctx, inserts); err != nil {
 				return err

@@ -197,6 +197,30 @@ func (s suite) lessons() {
 		all, err := b.Courses.LessonsOf(timeout(t), []courses.ModuleID{m[0].ID, m[3].ID, 404})
 		require.NoError(t, err)
 		require.ElementsMatch(t, []courses.Lesson{l[0], l[1], l[2], l[6]}, all)
+		var at []courses.LessonPlace
+		for range 600 { // more than a store may ask for at once
+			at = append(at, courses.LessonPlace{Module: m[0].ID, Position: l[0].Position}, courses.LessonPlace{Module: 404, Position: 1})
+		}
+		var visited []courses.Lesson
+		for _, places := range [][]courses.LessonPlace{nil, at[:3], {{Module: m[3].ID, Position: l[6].Position}, {Module: m[3].ID, Position: 404}}} {
+			require.NoError(t, b.Courses.LessonsAt(timeout(t), places, func(l courses.Lesson) { visited = append(visited, l) }))
+		}
+		require.Equal(t, []courses.Lesson{l[0], l[6]}, visited)
+		require.NoError(t, b.Courses.LessonsAt(timeout(t), at, func(l courses.Lesson) { visited = append(visited, l) }))
+		require.Equal(t, []courses.Lesson{l[0], l[6], l[0]}, visited)
+		versions, err := b.Courses.LessonVersions(timeout(t), []courses.LessonID{l[0].ID, l[6].ID, 1 << 40, l[0].ID})
+		require.NoError(t, err)
+		require.Equal(t, map[courses.LessonID]int64{l[0].ID: 1, l[6].ID: 1}, versions)
+		ofModules, err := b.Courses.ModuleVersions(timeout(t), []courses.ModuleID{m[0].ID, 1 << 40})
+		require.NoError(t, err)
+		require.Equal(t, map[courses.ModuleID]int64{m[0].ID: 1}, ofModules)
+		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			locked, err := tx.LockCourses(ctx, []courses.CourseID{m[0].CourseID, 1 << 40})
+			if err == nil && (len(locked) != 1 || locked[m[0].CourseID] != 1) {
+				err = fmt.Errorf("LockCourses gives %v", locked)
+			}
+			return err
+		})
 		all, err = b.Courses.LessonsOf(timeout(t), nil)
 		require.NoError(t, err)
 		require.Empty(t, all)

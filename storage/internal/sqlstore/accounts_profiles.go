@@ -58,12 +58,17 @@ func (r accountsReader) Profiles(ctx context.Context, q accounts.ProfileQuery) (
 	if !core.ValidText(q.After) {
 		return nil, core.Invalid("after", "text", "", "", "valid UTF-8 without NUL is expected")
 	}
-	from, args := "ustat_profiles AS p", []any{q.After}
 	if q.Specialization != 0 {
-		from += " JOIN ustat_profile_specializations AS ps ON ps.user_id = p.user_id AND ps.specialization_id = ?"
-		args = []any{q.Specialization, q.After}
+		return r.profiles(ctx, profilesOf(r.db.dialect.JoinOrder), q.Specialization, q.After, q.Limit)
 	}
-	return r.profiles(ctx, "SELECT "+profileColumns+" FROM "+from+" WHERE p.listed AND p.slug > ? ORDER BY p.slug LIMIT ?", append(args, q.Limit)...)
+	return r.profiles(ctx, "SELECT "+profileColumns+" FROM ustat_profiles AS p WHERE p.listed AND p.slug > ? ORDER BY p.slug LIMIT ?", q.After, q.Limit)
+}
+
+// profilesOf is the query for the profiles that have a specialization. The slug is
+// kept beside it, so that an index gives them in order.
+func profilesOf(join string) string {
+	return "SELECT " + profileColumns + " FROM ustat_profile_specializations AS ps" + join + "ustat_profiles AS p" +
+		" WHERE p.user_id = ps.user_id AND ps.specialization_id = ? AND ps.slug > ? AND p.listed ORDER BY ps.slug LIMIT ?"
 }
 
 // profiles reads profiles by one statement and their specializations by another.
@@ -220,6 +225,7 @@ type profileSpecializationRow struct {
 	bun.BaseModel    `bun:"table:ustat_profile_specializations"`
 	UserID           core.UserID               `bun:"user_id"`
 	SpecializationID accounts.SpecializationID `bun:"specialization_id"`
+	Slug             string                    `bun:"slug"` // the profile's
 }
 
 func (t accountsTx) setSpecializations(ctx context.Context, p accounts.Profile) error {
@@ -228,7 +234,7 @@ func (t accountsTx) setSpecializations(ctx context.Context, p accounts.Profile) 
 	}
 	rows := make([]profileSpecializationRow, len(p.Specializations))
 	for i, s := range p.Specializations {
-		rows[i] = profileSpecializationRow{UserID: p.UserID, SpecializationID: s.ID}
+		rows[i] = profileSpecializationRow{UserID: p.UserID, SpecializationID: s.ID, Slug: p.Slug}
 	}
 	_, err := t.Tx.exec(ctx, t.Tx.db.bun.NewInsert().Conn(t.Tx.conn).Model(&rows).On("CONFLICT DO NOTHING"))
 	return err

@@ -1,8 +1,10 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,6 +71,72 @@ func (r coursesReader) LessonsOf(ctx context.Context, modules []courses.ModuleID
 	}
 	where, args := in(r.db, "m.id", modules)
 	return readAll(ctx, r.session, selectLessons+" WHERE "+where, args, scanLesson)
+}
+
+// LessonsAt implements courses.ContentReader. Blocks are filled up to a power of two,
+// so that there are few texts.
+func (r coursesReader) LessonsAt(ctx context.Context, places []courses.LessonPlace, visit func(courses.Lesson)) error {
+	places = slices.Compact(slices.SortedFunc(slices.Values(places), func(a, b courses.LessonPlace) int {
+		return cmp.Or(cmp.Compare(a.Module, b.Module), cmp.Compare(a.Position, b.Position))
+	}))
+	for block := range slices.Chunk(places, blockRows) {
+		n := 1
+		for n < len(block) {
+			n *= 2
+		}
+		args := make([]any, 0, 2*n)
+		for i := range n {
+			p := block[min(i, len(block)-1)]
+			args = append(args, p.Module, p.Position)
+		}
+		const value = "(CAST(? AS BIGINT), CAST(? AS BIGINT))"
+		_, err := readAll(ctx, r.session, selectLessons+" WHERE (l.module_id, l.position) IN (VALUES "+value+strings.Repeat(", "+value, n-1)+")", args,
+			func(rows *sql.Rows, _ *struct{}) error {
+				var l courses.Lesson
+				err := scanLesson(rows, &l)
+				if err == nil {
+					visit(l)
+				}
+				return err
+			})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ModuleVersions implements courses.ContentReader.
+func (r coursesReader) ModuleVersions(ctx context.Context, ids []courses.ModuleID) (map[courses.ModuleID]int64, error) {
+	return versions(ctx, r.session, "ustat_modules", ids, "")
+}
+
+// LessonVersions implements courses.ContentReader.
+func (r coursesReader) LessonVersions(ctx context.Context, ids []courses.LessonID) (map[courses.LessonID]int64, error) {
+	return versions(ctx, r.session, "ustat_lessons", ids, "")
+}
+
+// versions returns the versions of those rows of a table that exist, read in the
+// order of their ids and locked by lock.
+func versions[ID ~int64](ctx context.Context, s session, table string, ids []ID, lock string) (map[ID]int64, error) {
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	type row struct {
+		id      ID
+		version int64
+	}
+	found := make(map[ID]int64, len(ids))
+	for block := range slices.Chunk(ids, blockRows) {
+		where, args := in(s.db, "id", block)
+		rows, err := readAll(ctx, s, "SELECT id, version FROM "+table+" WHERE "+where+" ORDER BY id"+lock, args,
+			func(rows *sql.Rows, r *row) error { return rows.Scan(&r.id, &r.version) })
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			found[r.id] = r.version
+		}
+	}
+	return found, nil
 }
 
 // ModuleByID implements courses.ContentReader.

@@ -130,6 +130,11 @@ func (t coursesTx) tagNames(ctx context.Context, list []courses.Course) (map[cou
 	return names, nil
 }
 
+// LockCourses implements courses.CourseWriter.
+func (t coursesTx) LockCourses(ctx context.Context, ids []courses.CourseID) (map[courses.CourseID]int64, error) {
+	return versions(ctx, t.Tx.session, "ustat_courses", ids, t.Tx.db.dialect.ForUpdate)
+}
+
 // InsertCourses implements courses.Tx.
 func (t coursesTx) InsertCourses(ctx context.Context, list []courses.Course) ([]courses.Course, error) {
 	if err := checkCourses(list); err != nil || len(list) == 0 {

@@ -28,7 +28,7 @@ const (
 type schema struct{ db *DB }
 
 // AfterStatement, when a context has one, is called after each statement of a
-// migration; tests kill the process there.
+// migration and after each block that is indexed anew; tests kill the process there.
 type AfterStatement func(n int)
 
 type afterStatementKey struct{}
@@ -36,6 +36,13 @@ type afterStatementKey struct{}
 // WithAfterStatement returns a context with f.
 func WithAfterStatement(ctx context.Context, f AfterStatement) context.Context {
 	return context.WithValue(ctx, afterStatementKey{}, f)
+}
+
+func afterStatement(ctx context.Context) AfterStatement {
+	if after, ok := ctx.Value(afterStatementKey{}).(AfterStatement); ok {
+		return after
+	}
+	return func(int) {}
 }
 
 func (s schema) migrator() (*migrate.Migrator, []string, error) {
@@ -64,10 +71,7 @@ func (s schema) migrator() (*migrate.Migrator, []string, error) {
 
 // apply runs one migration and marks it, unless another process has.
 func (s schema) apply(ctx context.Context, m *migrate.Migration, statements []string) error {
-	after, _ := ctx.Value(afterStatementKey{}).(AfterStatement)
-	if after == nil {
-		after = func(int) {}
-	}
+	after := afterStatement(ctx)
 	return s.db.update(ctx, "schema", func(ctx context.Context, tx *Tx) error {
 		if lock := s.db.dialect.MigrationLock; lock != "" {
 			if err := tx.WriteSQL(ctx, lock); err != nil {
@@ -104,6 +108,9 @@ func (s schema) Migrate(ctx context.Context) ([]string, error) {
 	group, err := m.Migrate(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("storage: migrate: %w", err)
+	}
+	if err := s.reindexOld(ctx); err != nil {
+		return nil, fmt.Errorf("storage: index courses anew: %w", err)
 	}
 	var applied []string
 	for _, done := range group.Migrations {
@@ -145,7 +152,7 @@ func (s schema) Check(ctx context.Context) error {
 			return storage.ErrSchemaOld.Withf("migration %s has not been applied: migrate the database first", name)
 		}
 	}
-	return nil
+	return s.checkReindexed(ctx)
 }
 
 func (s schema) checkNewer(ctx context.Context, names []string) error {

@@ -20,6 +20,8 @@ var rules = []rule{
 	{"a lesson in a module of another course", "SELECT c.slug FROM ustat_lessons AS l JOIN ustat_modules AS m ON m.id = l.module_id" +
 		" JOIN ustat_courses AS c ON c.id = l.course_id WHERE m.course_id <> l.course_id"},
 	{"a user without a profile", "SELECT u.username FROM ustat_users AS u LEFT JOIN ustat_profiles AS p ON p.user_id = u.id WHERE p.user_id IS NULL"},
+	{"a specialization that lists a profile under another slug", "SELECT p.slug FROM ustat_profiles AS p" +
+		" JOIN ustat_profile_specializations AS ps ON ps.user_id = p.user_id WHERE ps.slug <> p.slug"},
 	{"a session with two unused refresh tokens", "SELECT CAST(session_id AS TEXT) FROM ustat_refresh_tokens WHERE used_at IS NULL GROUP BY session_id HAVING count(*) > 1"},
 	{"a revoked session with an unused refresh token", "SELECT DISTINCT CAST(s.id AS TEXT) FROM ustat_sessions AS s" +
 		" JOIN ustat_refresh_tokens AS t ON t.session_id = s.id WHERE s.revoked_at IS NOT NULL AND t.used_at IS NULL"},

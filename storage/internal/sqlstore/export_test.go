@@ -1,0 +1,4 @@
+package sqlstore
+
+// ProfilesOf is profilesOf, for a look at its plan.
+var ProfilesOf = profilesOf
