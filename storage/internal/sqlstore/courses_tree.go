@@ -428,7 +428,12 @@ func (t coursesTx) eachTagged(ctx context.Context, tag courses.TagID, do func(id
 }
 
 // reindex writes the entries of courses in the full-text index from what is stored.
+// They are locked before they are read: so of two tags of a course that are renamed at
+// once, and of a tag and the course, the later finds what the earlier has written.
 func (t coursesTx) reindex(ctx context.Context, ids []courses.CourseID) error {
+	if _, err := t.LockCourses(ctx, ids); err != nil {
+		return err
+	}
 	where, args := in(t.Tx.db, "c.id", ids)
 	list, err := t.coursesWhere(ctx, where, args)
 	if err != nil {
