@@ -334,15 +334,7 @@ func (t coursesTx) EnsureTags(ctx context.Context, tags []courses.Tag) ([]course
 	if _, err := t.Tx.exec(ctx, q); err != nil {
 		return nil, err
 	}
-	ensured := make([]courses.Tag, 0, len(tags))
-	for block := range slices.Chunk(slugs, blockRows) { // a statement takes so many parameters
-		some, err := t.TagsBySlug(ctx, block)
-		if err != nil {
-			return nil, err
-		}
-		ensured = append(ensured, some...)
-	}
-	return ensured, nil
+	return t.TagsBySlug(ctx, slugs)
 }
 
 // InsertTag implements courses.TreeWriter.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -103,31 +104,26 @@ func (t coursesTx) prepare(ctx context.Context, list []courses.Course) ([]course
 	return rows, docs, nil
 }
 
-// tagNames returns the names that the tags of courses have now, by one statement a
-// block. Tags keep them until the transaction ends: whoever renames one meanwhile
-// waits, and then finds the courses and indexes them anew.
+// tagNames returns the names that the tags of courses have now. Tags keep them until
+// the transaction ends: whoever renames one meanwhile waits, and then finds the courses
+// and indexes them anew.
 func (t coursesTx) tagNames(ctx context.Context, list []courses.Course) (map[courses.TagID]string, error) {
-	var ids []courses.TagID
+	names := map[courses.TagID]string{}
 	for _, c := range list {
 		for _, tag := range c.Tags {
-			ids = append(ids, tag.ID)
+			names[tag.ID] = ""
 		}
 	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	names := make(map[courses.TagID]string, len(ids))
-	for block := range slices.Chunk(ids, blockRows) {
-		where, args := in(t.Tx.db, "id", block)
-		found, err := readAll(ctx, t.Tx.session, "SELECT id, name FROM ustat_tags WHERE "+where+" ORDER BY id"+t.Tx.db.dialect.ForShare, args,
-			func(rows *sql.Rows, tag *courses.Tag) error { return rows.Scan(&tag.ID, &tag.Name) })
-		if err != nil {
-			return nil, err
-		}
-		for _, tag := range found {
-			names[tag.ID] = tag.Name
-		}
+	if len(names) == 0 {
+		return nil, nil
 	}
-	return names, nil
+	where, args := in(t.Tx.db, "id", slices.Collect(maps.Keys(names)))
+	found, err := readAll(ctx, t.Tx.session, "SELECT id, name FROM ustat_tags WHERE "+where+" ORDER BY id"+t.Tx.db.dialect.ForShare, args,
+		func(rows *sql.Rows, tag *courses.Tag) error { return rows.Scan(&tag.ID, &tag.Name) })
+	for _, tag := range found {
+		names[tag.ID] = tag.Name
+	}
+	return names, err
 }
 
 // LockCourses implements courses.CourseWriter.
