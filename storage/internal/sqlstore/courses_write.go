@@ -417,20 +417,26 @@ func (t coursesTx) CourseForUpdate(ctx context.Context, slug string) (courses.Co
 	return found[0], nil
 }
 
-// LockTeacher implements courses.CourseWriter.
-func (t coursesTx) LockTeacher(ctx context.Context, id core.UserID) (core.Role, bool, error) {
-	var found []struct {
-		Role   core.Role
-		Active bool
+// LockTeachers implements courses.CourseWriter.
+func (t coursesTx) LockTeachers(ctx context.Context, ids []core.UserID) (map[core.UserID]courses.Standing, error) {
+	if len(ids) == 0 {
+		return nil, nil
 	}
-	err := t.Tx.rawScan(ctx, &found, "SELECT role, active FROM ustat_users WHERE id = ?"+t.Tx.db.dialect.ForShare, id)
-	if err != nil {
-		return core.Anonymous, false, err
+	standings := make(map[core.UserID]courses.Standing, len(ids))
+	for _, id := range ids { // users are never removed: another store holds those who are not here
+		standings[id] = courses.Standing{Role: core.Teacher, Active: true}
 	}
-	if len(found) == 0 { // users are never removed: another store holds this one
-		return core.Teacher, true, nil
+	type user struct {
+		id core.UserID
+		courses.Standing
 	}
-	return found[0].Role, found[0].Active, nil
+	where, args := in(t.Tx.db, "id", ids)
+	found, err := readAll(ctx, t.Tx.session, "SELECT id, role, active FROM ustat_users WHERE "+where+" ORDER BY id"+t.Tx.db.dialect.ForShare, args,
+		func(rows *sql.Rows, u *user) error { return rows.Scan(&u.id, &u.Role, &u.Active) })
+	for _, u := range found {
+		standings[u.id] = u.Standing
+	}
+	return standings, err
 }
 
 // checkSlugs refuses slugs that other courses have, before a statement meets them,
