@@ -166,7 +166,7 @@ func (s *Service) UpdateUser(ctx context.Context, by core.Actor, username string
 			return nil
 		}
 		next.UpdatedAt = s.clock.Now()
-		if err := tx.UpdateUser(ctx, next); err != nil {
+		if err := tx.UpdateUsers(ctx, next); err != nil {
 			return err
 		}
 		next.Version++
