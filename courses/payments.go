@@ -1,0 +1,67 @@
+package courses
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ustat/ustat/core"
+)
+
+// Payments is a provider of payments. It is called outside transactions, and may be
+// called again for what was interrupted. Implementations are safe for concurrent use
+// and pass paymentstest.Run.
+type Payments interface {
+	// Name is the provider's name in paths and orders: a slug of at most 32 characters.
+	Name() string
+	// Create starts the payment of an order. Called again for the same order it returns
+	// the payment that is there, and charges nobody twice.
+	Create(ctx context.Context, in PaymentRequest) (Payment, error)
+	// Find returns what has become of the payment of an order, or fails with
+	// ErrPaymentNotFound where the provider was never asked.
+	Find(ctx context.Context, order uuid.UUID) (Payment, error)
+	// Refund gives the whole of a payment back. Called again it does nothing.
+	Refund(ctx context.Context, p Payment) error
+	// Callback checks who has sent a callback by its raw headers and body, and reads it.
+	// One that is forged, truncated, or older than the provider's window is
+	// ErrCallback. The names of headers are canonical, as net/http has them.
+	Callback(ctx context.Context, header map[string][]string, body []byte) (PaymentEvent, error)
+}
+
+// PaymentRequest is what is to be paid.
+type PaymentRequest struct {
+	Order       uuid.UUID
+	Amount      core.Money
+	Description string // for the buyer: the title of the course
+	Email       string // of the buyer; may be empty
+	ReturnURL   string // where the buyer comes back to; may be empty
+}
+
+// PaymentState is what has become of a payment.
+type PaymentState string
+
+// The states of a payment.
+const (
+	PaymentPending  PaymentState = "pending"
+	PaymentPaid     PaymentState = "paid"
+	PaymentFailed   PaymentState = "failed"
+	PaymentRefunded PaymentState = "refunded"
+)
+
+// Payment is a payment as its provider knows it.
+type Payment struct {
+	ID     string // the provider's, at most 255 bytes
+	Order  uuid.UUID
+	State  PaymentState
+	Amount core.Money
+	URL    string // where the buyer pays
+}
+
+// PaymentEvent is what a callback says. The same event may come any number of times,
+// late and in any order.
+type PaymentEvent struct {
+	ID      string // of the event, the provider's, at most 255 bytes
+	Payment Payment
+	At      time.Time
+}
