@@ -169,18 +169,23 @@ type Tx interface {
 	ContentWriter
 }
 
+// Standing is what decides whether a user may teach.
+type Standing struct {
+	Role   core.Role
+	Active bool
+}
+
 // CourseWriter writes courses.
 type CourseWriter interface {
 	// CourseForUpdate returns a course by its present slug or an old one and locks
 	// it, or fails with ErrCourseNotFound. Whoever changes a course, its modules or
 	// its lessons takes this lock first, so that they take turns.
 	CourseForUpdate(ctx context.Context, slug string) (Course, error)
-	// LockTeacher returns the role of a user and whether they are active, and keeps
-	// both as they are until the end of the transaction, so that nobody who is given a
-	// course loses the right to teach meanwhile. For a user whom this database does not
-	// hold, since the accounts are elsewhere, it answers core.Teacher and true: accounts
-	// were asked just before.
-	LockTeacher(ctx context.Context, id core.UserID) (role core.Role, active bool, err error)
+	// LockTeachers returns the standing of each of the users and keeps it as it is until
+	// the end of the transaction, so that nobody who is given a course loses the right to
+	// teach meanwhile. A user whom this database does not hold, since the accounts are
+	// elsewhere, is an active core.Teacher: accounts were asked just before.
+	LockTeachers(ctx context.Context, ids []core.UserID) (map[core.UserID]Standing, error)
 	// LockCourses locks those of the courses that exist, by id, as CourseForUpdate does,
 	// and returns their versions.
 	LockCourses(ctx context.Context, ids []CourseID) (map[CourseID]int64, error)

@@ -70,6 +70,7 @@ func RunAccounts(t *testing.T, open Open, limits Limits) {
 	s.teachers()
 	s.sessions()
 	s.sessionsForgotten()
+	s.longAccounts()
 }
 
 // RunCourses runs the cases of courses.Store, in a whole backend as RunAccounts.
@@ -85,6 +86,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.lists()
 	s.search()
 	s.authoring()
+	s.longCourses()
 }
 
 // RunKeys runs the cases of storage.Keys.
