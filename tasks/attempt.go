@@ -45,6 +45,7 @@ func Discard(err error) error {
 type attempter struct {
 	handlers map[string]handler
 	grace    time.Duration // how long a handler may go on after its deadline
+	jitter   func(most time.Duration) time.Duration
 	log      *slog.Logger
 	stats    *counters
 }
@@ -69,7 +70,7 @@ func (a *attempter) do(ctx context.Context, job Job) Outcome {
 		return Outcome{Result: Postponed, After: later.wait}
 	}
 	a.stats.failed.Add(1)
-	outcome := Outcome{Result: Failed, After: backoff(h.backoff, job.Attempt), Error: cutError(err)}
+	outcome := Outcome{Result: Failed, After: a.backoff(h.backoff, job.Attempt), Error: cutError(err)}
 	if errors.As(err, new(discardError)) {
 		outcome.Result = Refused
 	}
@@ -118,15 +119,18 @@ func (a *attempter) call(ctx context.Context, job Job, h handler) error {
 	}
 }
 
+// chance returns 0 to most.
+func chance(most time.Duration) time.Duration { return rand.N(most + 1) }
+
 // backoff returns the wait after the n-th failed attempt: first, doubling up to
-// maxBackoff, with up to a tenth added by chance.
-func backoff(first time.Duration, n int) time.Duration {
+// maxBackoff, with a jitter of up to a tenth.
+func (a *attempter) backoff(first time.Duration, n int) time.Duration {
 	wait := first
 	for ; n > 1 && wait < maxBackoff; n-- {
 		wait *= 2 // maxBackoff doubled is far from overflow
 	}
 	wait = min(wait, maxBackoff)
-	return wait + rand.N(wait/10+1)
+	return wait + a.jitter(wait/10)
 }
 
 // cutError returns the text of an error, valid and at most MaxError bytes long.

@@ -167,7 +167,6 @@ func (s *schedule) run(ctx context.Context) {
 	if len(s.periodic) == 0 {
 		return
 	}
-	s.asked = map[string]int64{}
 	ticker := time.NewTicker(250 * time.Millisecond)
 	defer ticker.Stop()
 	for away := false; ; {
