@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // unknownWait is how long a job waits for a process that knows its kind and version.
@@ -94,13 +96,11 @@ func (a *attempter) call(ctx context.Context, job Job, h handler) error {
 	ended := make(chan error, 1) // an abandoned handler ends into it
 	go func() {
 		err := errGoexit
-		defer func() {
-			if r := recover(); r != nil {
-				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-			}
-			ended <- err
-		}()
-		err = h.run(ctx, job)
+		defer func() { ended <- err }()
+		defer recovered(&err)
+		if err = h.run(ctx, job); err == nil {
+			err = fault.Hit("tasks.attempt.after_handler")
+		}
 	}()
 	select {
 	case err := <-ended:
@@ -121,6 +121,13 @@ func (a *attempter) call(ctx context.Context, job Job, h handler) error {
 
 // chance returns 0 to most.
 func chance(most time.Duration) time.Duration { return rand.N(most + 1) }
+
+// recovered, deferred, makes a panic an error.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+	}
+}
 
 // backoff returns the wait after the n-th failed attempt: first, doubling up to
 // maxBackoff, with a jitter of up to a tenth.
