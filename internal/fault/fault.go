@@ -36,6 +36,14 @@ var Points = []string{
 	"courses.changed.after_audit",
 	"courses.move.after_update",
 	"courses.move.after_recount",
+	"tasks.relay.after_pending", // nothing has been taken over
+	"tasks.relay.after_insert",  // the queue has the jobs, and the outbox has the events still
+	"reports.make.after_begin",
+	"reports.make.after_header", // of the file, which is being written
+	"reports.make.after_put",    // the file is there, and the report does not know
+	"reports.make.after_end",    // the report is done, and files of earlier attempts are there
+	"tasks.attempt.after_handler",
+	"reports.cleanup.after_files",
 	"sqlstore.update.after_closure",
 	"sqlstore.update.after_events",
 	"sqlstore.update.before_commit", // the caller's context has been looked at for the last time

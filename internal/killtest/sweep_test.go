@@ -183,7 +183,10 @@ func TestEveryPointIsHit(t *testing.T) {
 			ops = append(ops, o.prepare(t, w, strings.ReplaceAll(name, ".", "-")))
 		}
 		var hit []string
-		for _, call := range w.run(t, ops...).Calls {
+		calls := w.run(t, ops...).Calls
+		background := jobs{w, t.TempDir()}
+		calls = append(calls, background.run(t, reportOf("key"), killtest.Op{Name: "ustat.cleanup", Args: map[string]string{"key": "key"}}).Calls...)
+		for _, call := range calls {
 			require.Equal(t, killtest.OK, call.Outcome, call.Error)
 			hit = append(hit, call.Hits...)
 		}

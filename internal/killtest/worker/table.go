@@ -8,12 +8,13 @@ import (
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/killtest"
+	"github.com/ustat/ustat/tasks"
 )
 
 // table is what the worker can do. "by" is the username of the actor; nobody is the
 // operator.
-func table(p *ustat.Platform) map[string]killtest.Func {
-	w := worker{p}
+func table(p *ustat.Platform, queue tasks.Queue) map[string]killtest.Func {
+	w := worker{p, queue}
 	return map[string]killtest.Func{
 		"accounts.register": w.register,
 		"accounts.login":    w.login,
@@ -27,10 +28,16 @@ func table(p *ustat.Platform) map[string]killtest.Func {
 		"courses.restore":   w.move(p.Courses.Restore),
 		"courses.module":    w.module,
 		"courses.lesson":    w.lesson,
+		"reports.make":      w.report,
+		"ustat.cleanup":     w.cleanup,
+		"tasks.settle":      w.settle,
 	}
 }
 
-type worker struct{ p *ustat.Platform }
+type worker struct {
+	p     *ustat.Platform
+	queue tasks.Queue // nil without killtest.Work.Files
+}
 
 func (w worker) actor(ctx context.Context, args map[string]string) (core.Actor, error) {
 	if args["by"] == "" {
