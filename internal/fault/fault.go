@@ -31,6 +31,7 @@ var Points = []string{
 	"accounts.refresh.after_use",
 	"accounts.end_sessions.after_user",
 	"accounts.authority.after_change",
+	"accounts.award.after_awards",
 	"courses.create.after_insert",
 	"courses.locked.after_lock",
 	"courses.changed.after_audit",

@@ -70,6 +70,7 @@ func RunAccounts(t *testing.T, open Open, limits Limits) {
 	s.teachers()
 	s.sessions()
 	s.sessionsForgotten()
+	s.awards()
 }
 
 // RunCourses runs the cases of courses.Store, in a whole backend as RunAccounts.
