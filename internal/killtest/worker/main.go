@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/ustat/ustat"
+	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/accounts/password"
 	"github.com/ustat/ustat/internal/killtest"
 	"github.com/ustat/ustat/storage"
@@ -40,7 +41,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	platform, err := ustat.New(backend, &ustat.Config{Hasher: hasher})
+	platform, err := ustat.New(backend, &ustat.Config{Hasher: hasher, Achievements: []accounts.Rule{diligence}})
 	if err != nil {
 		return err
 	}
