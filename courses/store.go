@@ -55,6 +55,7 @@ type Reader interface {
 	CourseReader
 	TreeReader
 	ContentReader
+	WalkReader
 }
 
 // CourseReader reads courses. Each returns them whole but for the teacher's names.

@@ -86,6 +86,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.lists()
 	s.search()
 	s.authoring()
+	s.walks()
 }
 
 // RunKeys runs the cases of storage.Keys.
