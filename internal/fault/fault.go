@@ -37,6 +37,9 @@ var Points = []string{
 	"courses.changed.after_audit",
 	"courses.move.after_update",
 	"courses.move.after_recount",
+	"courses.seat.after_write",
+	"courses.unseat.after_write",
+	"courses.promote.after_write",
 	"sqlstore.update.after_closure",
 	"sqlstore.update.after_events",
 	"sqlstore.update.before_commit", // the caller's context has been looked at for the last time
