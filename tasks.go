@@ -89,6 +89,9 @@ func (p *Platform) startTasks(ctx context.Context) error {
 	if err := p.Tasks.Every(tasks.Periodic{Name: CleanupTask, Every: time.Hour, Timeout: 10 * time.Minute, Do: p.cleanup}); err != nil {
 		return err
 	}
+	if err := p.subscribeAchievements(); err != nil {
+		return err
+	}
 	sources := []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}}
 	if p.backend.Reports != nil {
 		if err := p.Subscribe(tasks.Subscription{Name: ReportsTask, Types: []string{reports.EventRequested}, Timeout: 10 * time.Minute, Handle: p.makeReport}); err != nil {

@@ -86,6 +86,10 @@ type Config struct {
 	// NoRelay keeps this process from delivering events to the queue and from asking for
 	// periodic jobs: for a program that does not have all subscribers.
 	NoRelay bool
+	// Achievements are rules for achievements, the same in every process of a platform
+	// that works jobs. What a rule needs of the platform is in its Facts. They are awarded
+	// by events, so a Queue is needed.
+	Achievements []accounts.Rule
 	// Retention is how long is kept what is needed for a while only.
 	Retention Retention
 	// Logger gets what an operator should know. Nil means silence.
@@ -168,6 +172,9 @@ func (c *Config) setDefaults() (err error) {
 	if err := c.Retention.setDefaults(); err != nil {
 		return err
 	}
+	if err := accounts.CheckRules(c.Achievements); err != nil {
+		return err
+	}
 	if c.Hasher == nil {
 		c.Hasher, err = password.New(password.Options{})
 	}
@@ -248,7 +255,7 @@ func (p *Platform) assemble() {
 	c := p.config
 	p.Accounts = accounts.NewService(accounts.Config{
 		Store: p.backend.Accounts, Validate: p.validate, Clock: c.Clock, Cursors: p.cursors, Limiter: c.Limiter, Hasher: c.Hasher,
-		Keys: p.tokens, Teaching: teaching{p}, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
+		Keys: p.tokens, Teaching: teaching{p}, Rules: c.Achievements, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
 	})
 	p.Courses = courses.NewService(courses.Config{
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,

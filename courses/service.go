@@ -84,22 +84,38 @@ func (s *Service) Course(ctx context.Context, by core.Actor, slug string) (Cours
 
 // visibleCourse returns a course that the actor sees and what else they may.
 func (s *Service) visibleCourse(ctx context.Context, by core.Actor, slug string) (Course, scope, error) {
+	c, may, _, err := s.visit(ctx, by, slug, false)
+	return c, may, err
+}
+
+// visit is visibleCourse with what the actor is to the course, which costs one
+// statement more: always with asLearner, else only where it decides whether they see
+// it. It is not asked of those who may edit the course, nor of nobody.
+func (s *Service) visit(ctx context.Context, by core.Actor, slug string, asLearner bool) (Course, scope, Learner, error) {
+	learner := Learner{User: by.UserID}
+	fail := func(err error) (Course, scope, Learner, error) { return Course{}, scope{}, learner, err }
 	if !core.ValidText(slug) {
-		return Course{}, scope{}, ErrCourseNotFound
+		return fail(ErrCourseNotFound)
 	}
 	may, err := s.scope(ctx, by)
 	if err != nil {
-		return Course{}, scope{}, err
+		return fail(err)
 	}
 	c, err := s.courseBySlug(ctx, slug)
 	if err != nil {
-		return Course{}, scope{}, err
+		return fail(err)
+	}
+	if (asLearner || c.Status == Archived) && !by.IsAnonymous() && !may.edits(c.Teacher.ID) {
+		if learner, err = s.store.LearnerOf(ctx, c.ID, by.UserID); err != nil {
+			return fail(err)
+		}
+		may = may.with(learner)
 	}
 	if !may.sees(&c) {
-		return Course{}, scope{}, ErrCourseNotFound
+		return fail(ErrCourseNotFound)
 	}
 	c.refresh()
-	return c, may, nil
+	return c, may, learner, nil
 }
 
 // courseBySlug reads a course by its present slug, or else by an old one.

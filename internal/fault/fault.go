@@ -31,6 +31,7 @@ var Points = []string{
 	"accounts.refresh.after_use",
 	"accounts.end_sessions.after_user",
 	"accounts.authority.after_change",
+	"accounts.award.after_awards",
 	"courses.create.after_insert",
 	"courses.locked.after_lock",
 	"courses.changed.after_audit",
@@ -44,6 +45,9 @@ var Points = []string{
 	"reports.make.after_end",    // the report is done, and files of earlier attempts are there
 	"tasks.attempt.after_handler",
 	"reports.cleanup.after_files",
+	"courses.seat.after_write",
+	"courses.unseat.after_write",
+	"courses.promote.after_write",
 	"sqlstore.update.after_closure",
 	"sqlstore.update.after_events",
 	"sqlstore.update.before_commit", // the caller's context has been looked at for the last time

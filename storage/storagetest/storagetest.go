@@ -71,6 +71,7 @@ func RunAccounts(t *testing.T, open Open, limits Limits) {
 	s.sessions()
 	s.sessionsForgotten()
 	s.longAccounts()
+	s.awards()
 }
 
 // RunCourses runs the cases of courses.Store, in a whole backend as RunAccounts.
@@ -87,6 +88,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.search()
 	s.authoring()
 	s.longCourses()
+	s.walks()
 }
 
 // RunKeys runs the cases of storage.Keys.
