@@ -98,10 +98,11 @@ type Tx interface {
 	// ReviewForUpdate returns a review and keeps others from changing it until the end
 	// of the transaction, or fails with ErrReviewNotFound.
 	ReviewForUpdate(ctx context.Context, id ReviewID) (Review, error)
-	// InsertReview adds a review, with Version 1 and without votes, comments and reports,
-	// and returns it with its id. Where its user has one of its course, it is
-	// ErrReviewed.
-	InsertReview(ctx context.Context, r Review) (Review, error)
+	// InsertReviews adds reviews, with Version 1 and without votes, comments and reports,
+	// and returns them with their ids, in order. Where the user of one has a review of its
+	// course, or two of the list are of one user and course, it is ErrReviewed and adds
+	// none. Its caller changes the Stats.
+	InsertReviews(ctx context.Context, list ...Review) ([]Review, error)
 	// UpdateReview writes Rating, Text, Status, Reason, Trust, Reply and UpdatedAt, and
 	// makes the version one more than the stored one, or fails with ErrReviewNotFound.
 	UpdateReview(ctx context.Context, r Review) error

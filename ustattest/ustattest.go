@@ -112,6 +112,9 @@ func outboxes(b *storage.Backend) map[string]core.Outbox {
 	if b.Reports != nil {
 		boxes["reports"] = b.Reports
 	}
+	if b.Reviews != nil {
+		boxes["reviews"] = b.Reviews
+	}
 	return boxes
 }
 

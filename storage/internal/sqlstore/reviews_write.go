@@ -73,7 +73,7 @@ func (t reviewsTx) ReviewForUpdate(ctx context.Context, id reviews.ReviewID) (re
 	return one(ctx, t.Tx.session, reviews.ErrReviewNotFound, selectReviews+"id = ?"+t.Tx.db.dialect.ForUpdate, []any{id}, scanReview)
 }
 
-// reviewRow is what InsertReview writes.
+// reviewRow is what InsertReviews writes.
 type reviewRow struct {
 	bun.BaseModel `bun:"table:ustat_reviews"`
 	CourseID      courses.CourseID `bun:"course_id"`
@@ -94,24 +94,42 @@ func checkReview(r *reviews.Review) error {
 	return checkText(1, func(int) []string { return []string{r.Text, r.Reason, r.Reply.Text} })
 }
 
-func (t reviewsTx) InsertReview(ctx context.Context, r reviews.Review) (reviews.Review, error) {
-	if err := checkReview(&r); err != nil {
-		return reviews.Review{}, err
+// pairRow is what InsertReviews reads back: an INSERT promises no order.
+type pairRow struct {
+	ID       reviews.ReviewID `bun:"id"`
+	CourseID courses.CourseID `bun:"course_id"`
+	UserID   core.UserID      `bun:"user_id"`
+}
+
+func (t reviewsTx) InsertReviews(ctx context.Context, list ...reviews.Review) ([]reviews.Review, error) {
+	rows := make([]reviewRow, len(list))
+	for i, r := range list {
+		if err := checkReview(&r); err != nil {
+			return nil, err
+		}
+		rows[i] = reviewRow{
+			CourseID: r.Course, UserID: r.User, Rating: r.Rating, Text: r.Text, Status: r.Status, Reason: r.Reason, Trust: r.Trust,
+			ReplyText: r.Reply.Text, ReplyBy: r.Reply.By.ID, ReplyAt: orNull(r.Reply.At), CreatedAt: core.Time(r.CreatedAt), UpdatedAt: core.Time(r.UpdatedAt),
+		}
 	}
-	rows := []reviewRow{{
-		CourseID: r.Course, UserID: r.User, Rating: r.Rating, Text: r.Text, Status: r.Status, Reason: r.Reason, Trust: r.Trust,
-		ReplyText: r.Reply.Text, ReplyBy: r.Reply.By.ID, ReplyAt: orNull(r.Reply.At), CreatedAt: core.Time(r.CreatedAt), UpdatedAt: core.Time(r.UpdatedAt),
-	}}
-	ids, ok, err := insert[reviewRow, reviews.ReviewID](ctx, t.Tx, "ustat_reviews", rows, "id")
+	pairs, ok, err := insert[reviewRow, pairRow](ctx, t.Tx, "ustat_reviews", rows, "id, course_id, user_id")
 	if err == nil && !ok {
 		err = reviews.ErrReviewed
 	}
 	if err != nil {
-		return reviews.Review{}, err
+		return nil, err
 	}
-	r.ID, r.Version, r.Helpful, r.Comments, r.Reports = ids[0], 1, 0, 0, 0
-	r.CreatedAt, r.UpdatedAt, r.Reply.At = rows[0].CreatedAt, rows[0].UpdatedAt, core.Time(r.Reply.At)
-	return r, nil
+	ids := make(map[reviews.Pair]reviews.ReviewID, len(pairs))
+	for _, p := range pairs {
+		ids[reviews.Pair{Course: p.CourseID, User: p.UserID}] = p.ID
+	}
+	out := make([]reviews.Review, len(list))
+	for i, r := range list {
+		r.ID, r.Version, r.Helpful, r.Comments, r.Reports = ids[reviews.Pair{Course: r.Course, User: r.User}], 1, 0, 0, 0
+		r.CreatedAt, r.UpdatedAt, r.Reply.At = rows[i].CreatedAt, rows[i].UpdatedAt, core.Time(r.Reply.At)
+		out[i] = r
+	}
+	return out, nil
 }
 
 func (t reviewsTx) UpdateReview(ctx context.Context, r reviews.Review) error {
