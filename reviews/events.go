@@ -61,21 +61,32 @@ func (s *Service) trail(by core.Actor) trail { return trail{by, core.Time(s.c.Cl
 
 func subject(id ReviewID) string { return "review/" + strconv.FormatInt(int64(id), 10) }
 
-// changed emits an event of a review and, where another than its author did it, leaves
-// an audit row of the same name.
+// changed emits an event of a review and, where another than its author has decided on
+// it, leaves an audit row of the same name.
 func (t trail) changed(ctx context.Context, tx Tx, event string, r *Review, detail Changed) error {
-	detail.Review, detail.Course, detail.User, detail.Rating, detail.Status, detail.Version = r.ID, r.Course, r.User, r.Rating, r.Status, r.Version
-	if detail.Was == detail.Status {
-		detail.Was = ""
-	}
+	detail.about(r)
 	if t.by.UserID != r.User && (event == EventModerated || event == EventDeleted || event == EventReplied) {
-		text, err := json.Marshal(detail)
-		if err != nil {
-			return core.ErrInternal.Because(err)
-		}
-		if err := tx.Audit(ctx, core.AuditEntry{Actor: t.by.UserID, Action: event, Subject: subject(r.ID), Detail: text, At: t.at}); err != nil {
+		if err := t.audit(ctx, tx, event, r, detail); err != nil {
 			return err
 		}
 	}
 	return tx.Emit(ctx, core.NewEvent(event, subject(r.ID), t.by, t.at, detail))
+}
+
+// audit leaves an audit row about a review.
+func (t trail) audit(ctx context.Context, tx Tx, action string, r *Review, detail Changed) error {
+	detail.about(r)
+	text, err := json.Marshal(detail)
+	if err != nil {
+		return core.ErrInternal.Because(err)
+	}
+	return tx.Audit(ctx, core.AuditEntry{Actor: t.by.UserID, Action: action, Subject: subject(r.ID), Detail: text, At: t.at})
+}
+
+// about fills in the review after the change.
+func (c *Changed) about(r *Review) {
+	c.Review, c.Course, c.User, c.Rating, c.Status, c.Version = r.ID, r.Course, r.User, r.Rating, r.Status, r.Version
+	if c.Was == c.Status {
+		c.Was = ""
+	}
 }

@@ -58,11 +58,12 @@ type Review struct {
 	Rating    int    // MinRating to MaxRating
 	Text      string // may be empty: a rating alone
 	Status    Status
-	Reason    string // why it is not published, or was not: a code of a Moderator, or an admin's words
-	Trust     int    // 0 to 100, see Trust; of when it was written or last changed
+	Reason    string // why it is not published: a code of a Moderator, or an admin's words; for its author and admins
+	Trust     int    // 0 to 100, see Trust; of when it was written or last changed; 0 for all but admins
 	Helpful   int    // votes
+	Voted     bool   // the actor has voted; a Store leaves it false, and so do lists of more than one course
 	Comments  int
-	Reports   int   // of abuse, that no admin has looked at
+	Reports   int   // of abuse, that no admin has looked at; 0 for all but admins
 	Reply     Reply // of who teaches the course; zero without one
 	CreatedAt time.Time
 	UpdatedAt time.Time // when rating or text were last changed

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"strconv"
-	"time"
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
@@ -28,9 +27,8 @@ type Users interface {
 
 // Learner is what somebody is to a course.
 type Learner struct {
-	Enrolled   bool // they have a seat now: taking the course, or done with it
-	Percent    int  // how far they are, 0 to 100
-	EnrolledAt time.Time
+	Enrolled bool // they have a seat now: taking the course, or done with it
+	Percent  int  // how far they are, 0 to 100
 }
 
 // Learners is what reviews ask about who takes a course.
