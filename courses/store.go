@@ -77,6 +77,11 @@ type CourseReader interface {
 	CoursesBySlug(ctx context.Context, slugs []string) ([]Course, error)
 	// CourseIDs returns the ids of those of the slugs that exist, by one statement.
 	CourseIDs(ctx context.Context, slugs []string) (map[string]CourseID, error)
+	// RefBySlug returns what other domains know of a course by its present slug, or
+	// fails with ErrCourseNotFound, by one statement.
+	RefBySlug(ctx context.Context, slug string) (Ref, error)
+	// RefsByID does the same for those of the courses that exist, in any order.
+	RefsByID(ctx context.Context, ids []CourseID) ([]Ref, error)
 	// HasCourses reports whether a user teaches any course, whatever its status.
 	HasCourses(ctx context.Context, teacher core.UserID) (bool, error)
 	// ListCourses returns up to q.Limit courses after q.After by at most two
@@ -206,6 +211,10 @@ type CourseWriter interface {
 	// published or has a PublishedAt before the update; else it is free. More than
 	// MaxOldSlugs of a course are ErrTooMany.
 	UpdateCourses(ctx context.Context, courses []Course) error
+	// SetRating writes the numbers of a course's reviews into its Stats, unless those that
+	// are there have a greater or the same version. Of a course that there is not, nothing
+	// is written. Neither the course's version nor UpdatedAt change.
+	SetRating(ctx context.Context, id CourseID, r ReviewNumbers) error
 	// DeleteCourse removes a course with its modules, lessons, old slugs, statistics,
 	// prerequisites, bookmarks and entry of the full-text index. A missing one is ErrCourseNotFound; one that
 	// other rows refer to is ErrCourseInUse, after which the Update fails.
