@@ -85,6 +85,8 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.lists()
 	s.search()
 	s.authoring()
+	s.orders()
+	s.coupons()
 }
 
 // RunKeys runs the cases of storage.Keys.
