@@ -378,8 +378,13 @@ func (s suite) coupons() {
 				at   time.Time
 				want bool
 			}{
-				{"none", day, false}, {"a\x00b", day, false}, {"OFF", day, false},
-				{"BOUNDED", day.Add(-time.Microsecond), false}, {"BOUNDED", day, true}, {"bounded", day.Add(time.Hour - time.Microsecond), true}, {"BOUNDED", day.Add(time.Hour), false},
+				{"none", day, false},
+				{"a\x00b", day, false},
+				{"OFF", day, false},
+				{"BOUNDED", day.Add(-time.Microsecond), false},
+				{"BOUNDED", day, true},
+				{"bounded", day.Add(time.Hour - time.Microsecond), true},
+				{"BOUNDED", day.Add(time.Hour), false},
 			} {
 				ok, err := tx.UseCoupon(ctx, try.code, 7, zoned(try.at))
 				if err != nil || ok != try.want {
