@@ -227,9 +227,14 @@ func (s suite) orders() {
 		c := oneCourse(t, b)
 		o := insertOrder(t, b, newOrder(1, c, 7))
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			has := func(want courses.Entitlement) error {
+				l, err := tx.LearnerOf(ctx, c.ID, 7)
+				require.Equal(t, courses.Learner{User: 7, Entitled: want.User != 0, Right: want}, l)
+				return err
+			}
 			bought := courses.Entitlement{Course: c.ID, User: 7, Source: courses.SourcePurchase, Order: o.ID, PricePaid: o.Total, At: day}
 			given := courses.Entitlement{Course: c.ID, User: 7, Source: courses.SourceGrant, PricePaid: money(0), By: 1, At: day}
-			if err := errors.Join(tx.SetEntitlement(ctx, bought), tx.SetEntitlement(ctx, given)); err != nil {
+			if err := errors.Join(has(courses.Entitlement{}), tx.SetEntitlement(ctx, bought), has(bought), tx.SetEntitlement(ctx, given), has(given)); err != nil {
 				return err
 			}
 			for _, want := range []bool{true, false} {
@@ -238,7 +243,7 @@ func (s suite) orders() {
 					return fmt.Errorf("there was one: %v, not %v: %w", was, want, err)
 				}
 			}
-			return nil
+			return has(courses.Entitlement{})
 		})
 	})
 }
@@ -316,7 +321,7 @@ func (s suite) coupons() {
 			require.ErrorIs(t, err, courses.ErrCouponNotFound)
 		}
 	})
-	s.run("UpdateCoupon writes all but the code and Used, or is ErrCouponNotFound", func(t *testing.T, b *storage.Backend) {
+	s.run("UpdateCoupon writes all but the code and Used, or is ErrCouponNotFound, or ErrVersion for another version", func(t *testing.T, b *storage.Backend) {
 		c := oneCourse(t, b)
 		insertCoupon(t, b, newCoupon("TEN"))
 		want := courses.Coupon{
@@ -328,8 +333,8 @@ func (s suite) coupons() {
 				return fmt.Errorf("it was not used: %w", err)
 			}
 			changed := want
-			changed.Code, changed.Used, changed.CreatedAt = "ten", 40, day.Add(time.Hour)
-			return errors.Join(tx.UpdateCoupon(ctx, changed), expect(tx.UpdateCoupon(ctx, newCoupon("none")), courses.ErrCouponNotFound))
+			changed.Code, changed.Used, changed.CreatedAt, changed.Version = "ten", 40, day.Add(time.Hour), 1
+			return errors.Join(tx.UpdateCoupon(ctx, changed), expect(tx.UpdateCoupon(ctx, changed), core.ErrVersion), expect(tx.UpdateCoupon(ctx, newCoupon("none")), courses.ErrCouponNotFound))
 		})
 		require.Equal(t, want, couponNow(t, b, "TEN"))
 	})

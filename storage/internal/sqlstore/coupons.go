@@ -76,12 +76,16 @@ func (t coursesTx) UpdateCoupon(ctx context.Context, c courses.Coupon) error {
 		return err
 	}
 	n, err := t.Tx.rawExec(ctx, "UPDATE ustat_coupons SET percent = ?, amount_minor = ?, currency = ?, course_id = ?, use_limit = ?, per_user = ?, starts_at = ?, ends_at = ?,"+
-		" active = ?, version = version + 1 WHERE code_folded = ?",
-		c.Percent, c.Amount.Minor, c.Amount.Currency, nullID(int64(c.Course)), c.Limit, c.PerUser, orNull(c.StartsAt), orNull(c.EndsAt), c.Active, core.Fold(c.Code))
-	if err == nil && n == 0 {
-		return courses.ErrCouponNotFound
+		" active = ?, version = version + 1 WHERE code_folded = ? AND version = ?",
+		c.Percent, c.Amount.Minor, c.Amount.Currency, nullID(int64(c.Course)), c.Limit, c.PerUser, orNull(c.StartsAt), orNull(c.EndsAt), c.Active,
+		core.Fold(c.Code), c.Version)
+	if err != nil || n == 1 {
+		return err
 	}
-	return err
+	if _, err := t.CouponByCode(ctx, c.Code); err != nil {
+		return err
+	}
+	return core.ErrVersion
 }
 
 // DeleteCoupon implements courses.OrderWriter. The coupon is locked first: whoever
