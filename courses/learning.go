@@ -92,7 +92,8 @@ type LessonProgress struct {
 type Learner struct {
 	User       core.UserID
 	Enrollment Enrollment // zero where there is none
-	Entitled   bool       // they may enroll without paying
+	Entitled   bool       // they may enroll without paying, for the right that they have
+	Right      Entitlement
 }
 
 // Seats are the places of a course and what a seat costs.

@@ -143,8 +143,8 @@ type OrderWriter interface {
 	AddPaymentEvent(ctx context.Context, provider, id string, order uuid.UUID, at time.Time) (added bool, err error)
 	// InsertCoupon adds a coupon. A taken code is ErrCouponTaken.
 	InsertCoupon(ctx context.Context, c Coupon) (Coupon, error)
-	// UpdateCoupon writes all of a coupon but its code and Used, or fails with
-	// ErrCouponNotFound.
+	// UpdateCoupon writes all of a coupon but its code and Used. A missing one is
+	// ErrCouponNotFound, and a Version that is not the stored one core.ErrVersion.
 	UpdateCoupon(ctx context.Context, c Coupon) error
 	// DeleteCoupon removes a coupon that no order names, or fails with ErrCouponInUse.
 	DeleteCoupon(ctx context.Context, code string) error

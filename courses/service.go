@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
@@ -30,6 +31,14 @@ type Config struct {
 	Cursors   *core.Cursors
 	Validator *core.Validator // nil means a new one
 	Clock     core.Clock      // nil means the machine's
+	// Payments are the providers of payments; the first is taken where an order names
+	// none. CheckPayments says which lists are refused.
+	Payments []Payments
+	// OrderTTL is how long an order waits for its money. Zero means 24 h.
+	OrderTTL time.Duration
+	// ReturnURL returns where the buyer of an order comes back to from the provider's
+	// page. Nil means nowhere.
+	ReturnURL func(o Order) string
 }
 
 // Service holds the rules of the catalogue. It is safe for concurrent use.
@@ -53,6 +62,9 @@ type Service struct {
 	cursors   *core.Cursors
 	validate  *core.Validator
 	clock     core.Clock
+	payments  []Payments
+	orderTTL  time.Duration
+	returnURL func(o Order) string
 }
 
 // NewService returns a Service. Store, Users and Cursors are required.
@@ -63,7 +75,13 @@ func NewService(c Config) *Service {
 	if c.Clock == nil {
 		c.Clock = core.SystemClock{}
 	}
-	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock}
+	if c.OrderTTL == 0 {
+		c.OrderTTL = 24 * time.Hour
+	}
+	if c.ReturnURL == nil {
+		c.ReturnURL = func(Order) string { return "" }
+	}
+	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock, c.Payments, c.OrderTTL, c.ReturnURL}
 }
 
 // Page is one page of a list.

@@ -59,6 +59,7 @@ type Reader interface {
 	ContentReader
 	LearningReader
 	WalkReader
+	OrderReader
 }
 
 // CourseReader reads courses. Each returns them whole but for the teacher's names.
@@ -177,6 +178,7 @@ type Tx interface {
 	TreeWriter
 	ContentWriter
 	LearningWriter
+	OrderWriter
 }
 
 // Standing is what decides whether a user may teach.

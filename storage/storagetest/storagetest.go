@@ -94,6 +94,8 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.longCourses()
 	s.walks()
 	s.refs()
+	s.orders()
+	s.coupons()
 }
 
 // RunKeys runs the cases of storage.Keys.

@@ -53,6 +53,19 @@ var rules = []rule{
 		" UNION ALL SELECT review_id, -1 FROM ustat_review_comments) AS sides GROUP BY id HAVING sum(n) <> 0"},
 	{"a review that counts other reports than wait", "SELECT CAST(id AS TEXT) FROM (SELECT id, reports AS n FROM ustat_reviews WHERE reports <> 0" +
 		" UNION ALL SELECT review_id, -1 FROM ustat_review_reports WHERE NOT handled) AS sides GROUP BY id HAVING sum(n) <> 0"},
+	{"a coupon that counts other uses than its orders have", "SELECT k.code FROM ustat_coupons AS k LEFT JOIN ustat_orders AS o ON o.coupon = k.code" +
+		" AND o.status IN ('pending', 'paid') GROUP BY k.code, k.used HAVING k.used <> count(o.id)"},
+	{"a user whose uses of a coupon are other than their orders have", "SELECT u.code FROM ustat_coupon_uses AS u LEFT JOIN ustat_orders AS o ON o.coupon = u.code" +
+		" AND o.user_id = u.user_id AND o.status IN ('pending', 'paid') GROUP BY u.code, u.user_id, u.used HAVING u.used <> count(o.id)"},
+	{"a paid order whose learner has no right to the course", "SELECT CAST(o.id AS TEXT) FROM ustat_orders AS o LEFT JOIN ustat_entitlements AS e" +
+		" ON e.course_id = o.course_id AND e.user_id = o.user_id WHERE o.status = 'paid' AND e.user_id IS NULL"},
+	{"a bought right to a course whose order is not paid, or another sum", "SELECT CAST(o.id AS TEXT) FROM ustat_entitlements AS e JOIN ustat_orders AS o ON o.id = e.order_id" +
+		" WHERE o.status <> 'paid' OR o.course_id <> e.course_id OR o.user_id <> e.user_id OR o.total_minor <> e.paid_minor OR o.currency <> e.currency"},
+	{"a seat that was bought without a right to the course for that sum", "SELECT CAST(n.id AS TEXT) FROM ustat_enrollments AS n LEFT JOIN ustat_entitlements AS e" +
+		" ON e.course_id = n.course_id AND e.user_id = n.user_id AND e.source = 'purchase' AND e.paid_minor = n.paid_minor AND e.currency = n.paid_currency" +
+		" WHERE n.source = 'purchase' AND n.status IN ('active', 'completed', 'waiting') AND e.user_id IS NULL"},
+	{"a bought right to a course without an order", "SELECT CAST(user_id AS TEXT) FROM ustat_entitlements WHERE source = 'purchase' AND order_id IS NULL"},
+	{"two orders of one user that are paid for one course", "SELECT CAST(min(CAST(id AS TEXT)) AS TEXT) FROM ustat_orders WHERE status = 'paid' GROUP BY course_id, user_id HAVING count(*) > 1"},
 	{"an event without a store, a type, a version or a subject", "SELECT CAST(id AS TEXT) FROM ustat_outbox WHERE store = '' OR type = '' OR version < 1 OR subject = ''"},
 }
 
