@@ -85,10 +85,7 @@ func NewService(c Config) *Service {
 }
 
 // Page is one page of a list.
-type Page[T any] struct {
-	Items []T
-	Next  string // the cursor of the page after this one; empty on the last
-}
+type Page[T any] = core.PageOf[T]
 
 // Course returns a course. Three statements, one more for a producer.
 func (s *Service) Course(ctx context.Context, by core.Actor, slug string) (Course, error) {
