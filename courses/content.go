@@ -91,9 +91,6 @@ func (s *Service) Modules(ctx context.Context, by core.Actor, course string, pag
 	return modules, err
 }
 
-// ReasonEnrollment is why a lesson is locked for those who are not enrolled.
-const ReasonEnrollment = "enrollment_required"
-
 // Lessons returns a page of a course's lessons by module and position; module 0
 // is all of them. Lessons that are no free preview come locked and without their
 // content to all who may not edit the course. A course that the actor may not see

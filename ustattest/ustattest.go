@@ -117,6 +117,9 @@ func sources(b *storage.Backend) []tasks.Source {
 	if b.Reports != nil {
 		all = append(all, tasks.Source{Name: "reports", Outbox: b.Reports})
 	}
+	if b.Reviews != nil {
+		all = append(all, tasks.Source{Name: "reviews", Outbox: b.Reviews})
+	}
 	return all
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ustat/ustat"
+	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/accounts/password"
 	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
@@ -44,7 +45,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	config := &ustat.Config{Hasher: hasher}
+	config := &ustat.Config{Hasher: hasher, Achievements: []accounts.Rule{diligence}}
 	if work.Files != "" {
 		if err := withJobs(ctx, work, config); err != nil {
 			return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/accounts"
@@ -21,6 +22,7 @@ func table(p *ustat.Platform, queue tasks.Queue) map[string]killtest.Func {
 		"accounts.refresh":  w.refresh,
 		"accounts.role":     w.role,
 		"accounts.disable":  w.disable,
+		"accounts.award":    w.award,
 		"courses.create":    w.create,
 		"courses.submit":    w.move(p.Courses.Submit),
 		"courses.publish":   w.move(p.Courses.Publish),
@@ -82,6 +84,24 @@ func (w worker) disable(ctx context.Context, args map[string]string) (any, error
 		return nil, err
 	}
 	return w.p.Accounts.SetActive(ctx, by, args["username"], false)
+}
+
+// diligence is what accounts.award awards.
+var diligence = accounts.Rule{
+	Achievement: accounts.Achievement{Code: "diligence", Title: "Diligence"}, Types: []string{"test.diligent"},
+	About: func(e core.Event) []core.UserID { return []core.UserID{e.Actor} },
+	Earned: func(_ context.Context, users []core.UserID, _ accounts.Facts) ([]core.UserID, error) {
+		return users, nil
+	},
+}
+
+// award delivers an event by which a user has earned diligence.
+func (w worker) award(ctx context.Context, args map[string]string) (any, error) {
+	u, err := w.p.Accounts.UserByUsername(ctx, args["username"])
+	if err != nil {
+		return nil, err
+	}
+	return nil, w.p.Accounts.Award(ctx, core.NewEvent("test.diligent", "test", core.Actor{UserID: u.ID}, time.Now(), nil))
 }
 
 func (w worker) create(ctx context.Context, args map[string]string) (any, error) {
