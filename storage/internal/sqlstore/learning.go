@@ -66,7 +66,8 @@ const (
 )
 
 const selectEnrollments = "SELECT e.id, e.course_id, c.slug, c.title, e.user_id, e.status, e.source, e.paid_minor, e.paid_currency, " + lessonsOf + ", " + doneOf + "," +
-	" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, e.resume_lesson_id, e.resume_seconds, e.version" +
+	" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, coalesce((SELECT l.id FROM ustat_lessons AS l WHERE l.id = e.resume_lesson_id AND l.course_id = e.course_id), 0)," +
+	" e.resume_seconds, e.version" +
 	" FROM ustat_enrollments AS e JOIN ustat_courses AS c ON c.id = e.course_id"
 
 func scanEnrollment(rows *sql.Rows, e *courses.Enrollment) error {
@@ -81,6 +82,9 @@ func scanEnrollmentAnd(rows *sql.Rows, e *courses.Enrollment, more ...any) error
 		&enrolled, &started, &completed, &ended, &e.Resume.Lesson, &e.Resume.Seconds, &e.Version,
 	}, more...)...)
 	e.EnrolledAt = timeOf(enrolled)
+	if e.Resume.Lesson == 0 { // it may be deleted
+		e.Resume.Seconds = 0
+	}
 	e.StartedAt, e.CompletedAt, e.EndedAt = timeOf(started), timeOf(completed), timeOf(ended)
 	return err
 }
