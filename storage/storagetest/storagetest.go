@@ -87,6 +87,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.search()
 	s.authoring()
 	s.walks()
+	s.facts()
 }
 
 // RunKeys runs the cases of storage.Keys.

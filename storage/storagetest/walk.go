@@ -112,7 +112,10 @@ func (s suite) walks() {
 			statements int
 			page       func(ctx context.Context, after string) error
 		}{
-			"courses": {2, func(ctx context.Context, after string) error { _, err := b.Courses.CoursesAfter(ctx, after, 10); return err }},
+			"courses": {2, func(ctx context.Context, after string) error {
+				_, err := b.Courses.CoursesAfter(ctx, after, 10)
+				return err
+			}},
 			"modules": {1, func(ctx context.Context, after string) error {
 				_, err := b.Courses.ModulesAfter(ctx, courses.Place{Course: after}, 10)
 				return err

@@ -34,7 +34,9 @@ func (r coursesReader) ModulesAfter(ctx context.Context, after courses.Place, li
 	return readAll(ctx, r.session, "SELECT "+columns+" FROM ustat_courses AS c"+r.db.dialect.JoinOrder+"ustat_modules AS m WHERE m.course_id = c.id"+
 		" AND c.slug >= ? AND (c.slug > ? OR m.position > ?) ORDER BY c.slug, m.position LIMIT ?",
 		[]any{after.Course, after.Course, after.Module, limit},
-		func(rows *sql.Rows, p *courses.Placed[courses.Module]) error { return scanModule(rows, &p.Item, &p.Course) })
+		func(rows *sql.Rows, p *courses.Placed[courses.Module]) error {
+			return scanModule(rows, &p.Item, &p.Course)
+		})
 }
 
 // LessonsAfter implements courses.WalkReader.
@@ -46,5 +48,7 @@ func (r coursesReader) LessonsAfter(ctx context.Context, after courses.Place, li
 		r.db.dialect.JoinOrder+"ustat_lessons AS l WHERE m.course_id = c.id AND l.module_id = m.id"+
 		" AND c.slug >= ? AND (c.slug > ? OR m.position > ? OR m.position = ? AND l.position > ?) ORDER BY c.slug, m.position, l.position LIMIT ?",
 		[]any{after.Course, after.Course, after.Module, after.Module, after.Lesson, limit},
-		func(rows *sql.Rows, p *courses.Placed[courses.Lesson]) error { return scanLesson(rows, &p.Item, &p.Course) })
+		func(rows *sql.Rows, p *courses.Placed[courses.Lesson]) error {
+			return scanLesson(rows, &p.Item, &p.Course)
+		})
 }
