@@ -236,8 +236,10 @@ func TestAnOwnRuleTakesThePlaceOfABuiltInOne(t *testing.T) {
 		retired.Earned = nil
 		platform := p.running(t, ustat.Config{Achievements: []accounts.Rule{retired, {
 			Achievement: accounts.Achievement{Code: "diligent", Title: "Усердие"}, Types: []string{courses.EventCompleted},
-			About:  func(e core.Event) []core.UserID { return []core.UserID{e.Actor} },
-			Earned: func(_ context.Context, users []core.UserID, _ accounts.Facts) ([]core.UserID, error) { return users, nil },
+			About: func(e core.Event) []core.UserID { return []core.UserID{e.Actor} },
+			Earned: func(_ context.Context, users []core.UserID, _ accounts.Facts) ([]core.UserID, error) {
+				return users, nil
+			},
 		}}}, nil)
 		c.put(courses.EventCompleted, 2, c.enrollment("learner-0", 0, courses.Completed))
 		c.soon("learner-0", "diligent")

@@ -88,6 +88,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.authoring()
 	s.walks()
 	s.facts()
+	s.learningTransfer()
 }
 
 // RunKeys runs the cases of storage.Keys.
