@@ -69,7 +69,8 @@ const (
 // lessons and those that are done.
 func enrollmentColumns(lessons, done string) string {
 	return "e.id, e.course_id, c.slug, c.title, e.user_id, e.status, e.source, e.paid_minor, e.paid_currency, " + lessons + ", " + done + "," +
-		" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, e.resume_lesson_id, e.resume_seconds, e.version"
+		" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, coalesce((SELECT l.id FROM ustat_lessons AS l WHERE l.id = e.resume_lesson_id AND l.course_id = e.course_id), 0)," +
+		" e.resume_seconds, e.version"
 }
 
 var selectEnrollments = "SELECT " + enrollmentColumns(lessonsOf, doneOf) + " FROM ustat_enrollments AS e JOIN ustat_courses AS c ON c.id = e.course_id"
@@ -78,7 +79,9 @@ func scanEnrollment(rows *sql.Rows, e *courses.Enrollment) error {
 	var started, completed, ended sql.NullTime
 	err := rows.Scan(&e.ID, &e.Course, &e.Slug, &e.Title, &e.User, &e.Status, &e.Source, &e.PricePaid.Minor, &e.PricePaid.Currency, &e.Lessons, &e.Done,
 		&e.EnrolledAt, &started, &completed, &ended, &e.Resume.Lesson, &e.Resume.Seconds, &e.Version)
-	e.EnrolledAt = e.EnrolledAt.UTC()
+	if e.EnrolledAt = e.EnrolledAt.UTC(); e.Resume.Lesson == 0 { // it may be deleted
+		e.Resume.Seconds = 0
+	}
 	e.StartedAt, e.CompletedAt, e.EndedAt = timeOf(started), timeOf(completed), timeOf(ended)
 	return err
 }
