@@ -40,8 +40,8 @@ const (
 )
 
 // lessons reads lessons.csv. An empty duration_seconds is 0, an
-// empty opens_at no time, an empty opens_after_days 0; of these and free_preview a
-// column that is not in the file leaves what is stored.
+// empty opens_at no time, an empty opens_after_days 0; of these a column that is not in
+// the file leaves what is stored, and of free_preview an empty cell too.
 type lessons struct{ store courses.Store }
 
 func (t *lessons) columns() []column {
@@ -71,7 +71,7 @@ func (t *lessons) parse(c *cells) lesson {
 	if c.raw(lessonDuration) != "" {
 		row.duration = time.Duration(c.number(lessonDuration, 0)) * time.Second
 	}
-	if row.hasPreview = c.has(lessonPreview); row.hasPreview {
+	if row.hasPreview = c.raw(lessonPreview) != ""; row.hasPreview {
 		row.preview = oneOf(c, lessonPreview, "false", "true") == "true"
 	}
 	row.opensAt, row.hasOpens = c.time(lessonOpensAt), [2]bool{c.has(lessonOpensAt), c.has(lessonOpensAfter)}
