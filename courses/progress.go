@@ -28,7 +28,9 @@ func (s *Service) Progress(ctx context.Context, by core.Actor, id EnrollmentID, 
 	}
 	p := Progress{}
 	p.Completed, err = core.ReadPage(s.cursors, fmt.Sprintf("progress/%d", id), page,
-		func(after LessonID, limit int) ([]LessonProgress, error) { return s.store.CompletedLessons(ctx, id, after, limit) },
+		func(after LessonID, limit int) ([]LessonProgress, error) {
+			return s.store.CompletedLessons(ctx, id, after, limit)
+		},
 		func(l LessonProgress) LessonID { return l.Lesson })
 	if err != nil {
 		return Progress{}, err

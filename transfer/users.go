@@ -70,7 +70,7 @@ func (t *users) parse(c *cells) user {
 	if row.hash != "" && !password.Known(row.hash) {
 		c.refuse(userHash, "the hash is neither an argon2id PHC string nor Django's pbkdf2_sha256$… within their bounds") // and is not shown
 	}
-	if c.has(userActive) {
+	if c.raw(userActive) != "" {
 		row.disabled = oneOf(c, userActive, "true", "false") == "false"
 	}
 	return row
