@@ -56,8 +56,22 @@ func (r *Retention) setDefaults() error {
 // says, once an hour.
 const CleanupTask = "ustat.cleanup"
 
+// ReconcileTask is the name of the periodic work that counts the students and
+// completions of courses anew once a day, and repairs and logs what differs.
+const ReconcileTask = "ustat.reconcile"
+
 // ReportsTask is the name of the subscriber that writes reports.
 const ReportsTask = "ustat.reports"
+
+// OrdersTask is the name of the periodic work that settles orders which were
+// interrupted, once a minute.
+const OrdersTask = "ustat.orders"
+
+// settleOrders asks the providers of payments about orders that wait.
+func (p *Platform) settleOrders(ctx context.Context, _ time.Time) error {
+	_, err := p.Courses.SettleOrders(ctx)
+	return err
+}
 
 // makeReport is the job of a report that was asked for.
 func (p *Platform) makeReport(ctx context.Context, e core.Event) error {
@@ -87,6 +101,17 @@ func (p *Platform) startTasks(ctx context.Context) error {
 		return err
 	}
 	if err := p.Tasks.Every(tasks.Periodic{Name: CleanupTask, Every: time.Hour, Timeout: 10 * time.Minute, Do: p.cleanup}); err != nil {
+		return err
+	}
+	if err := p.subscribeAchievements(); err != nil {
+		return err
+	}
+	if len(c.Payments) > 0 {
+		if err := p.Tasks.Every(tasks.Periodic{Name: OrdersTask, Every: time.Minute, Timeout: 10 * time.Minute, Do: p.settleOrders}); err != nil {
+			return err
+		}
+	}
+	if err := p.Tasks.Every(tasks.Periodic{Name: ReconcileTask, Every: day, Timeout: 10 * time.Minute, Do: p.reconcile}); err != nil {
 		return err
 	}
 	sources := []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}}
@@ -159,6 +184,16 @@ func (p *Platform) cleanup(ctx context.Context, _ time.Time) error {
 	return errors.Join(errs...)
 }
 
+// reconcile repairs the statistics of courses. There is something to repair only after
+// a fault, or after somebody has written to the database beside the platform.
+func (p *Platform) reconcile(ctx context.Context, _ time.Time) error {
+	changed, err := p.Courses.Reconcile(core.WithOperation(ctx, ReconcileTask))
+	if len(changed) > 0 {
+		p.config.Logger.WarnContext(ctx, "repaired the statistics of courses", "count", len(changed), "courses", changed[:min(10, len(changed))])
+	}
+	return err
+}
+
 func (p *Platform) forgetInAccounts(forget func(tx accounts.Tx, ctx context.Context, before time.Time, limit int) (int, error)) func(context.Context, time.Time, int) (int, error) {
 	return func(ctx context.Context, before time.Time, limit int) (n int, err error) {
 		err = p.backend.Accounts.Update(ctx, func(ctx context.Context, tx accounts.Tx) (err error) {
@@ -180,6 +215,9 @@ func (p *Platform) audit(ctx context.Context, entry core.AuditEntry) error {
 // database asks for that, the error is core.ErrRetry and the host runs its
 // transaction again. A bun.Tx joins by its embedded *sql.Tx. Use the result on one
 // goroutine and not after the transaction.
+//
+// Orders with something to pay are not made inside: no provider is called in a
+// transaction.
 //
 // The platform must be started. On SQLite the transaction must hold the write lock
 // from its start (_txlock=immediate).

@@ -58,6 +58,8 @@ type Config struct {
 	// ReportFormats are the formats of reports beside CSV: see reports/xlsx. Every process
 	// that works jobs has the same ones.
 	ReportFormats []reports.Format
+	// Gates close lessons besides what the platform closes them for itself, after it.
+	Gates []courses.Gate
 	// Issuer and Audience are written into access tokens and required in them. Empty
 	// means "ustat".
 	Issuer, Audience string
@@ -86,6 +88,20 @@ type Config struct {
 	// NoRelay keeps this process from delivering events to the queue and from asking for
 	// periodic jobs: for a program that does not have all subscribers.
 	NoRelay bool
+	// Achievements are rules for achievements beside BuiltInAchievements, the same in
+	// every process of a platform. One with the Code of a built-in one takes its place, and
+	// without Earned it is awarded no more. They are awarded by events, so a Queue is
+	// needed.
+	Achievements []accounts.Rule
+	// Payments are the providers of payments for courses with a price; the first is taken
+	// where an order names none. Without one such courses are only granted.
+	Payments []courses.Payments
+	// OrderTTL is how long an order waits for its money, 1 minute to 30 days. Zero means
+	// 24 h.
+	OrderTTL time.Duration
+	// PaymentReturnURL returns where the buyer of an order comes back to from the
+	// provider's page. Nil means nowhere.
+	PaymentReturnURL func(o courses.Order) string
 	// Retention is how long is kept what is needed for a while only.
 	Retention Retention
 	// Logger gets what an operator should know. Nil means silence.
@@ -165,7 +181,17 @@ func (c *Config) setDefaults() (err error) {
 	if c.TaskConcurrency < -1 || c.TaskConcurrency > 1000 {
 		return core.Invalid("TaskConcurrency", "range", "1-1000", strconv.Itoa(c.TaskConcurrency), "between 1 and 1,000 jobs are worked at once, or none with -1")
 	}
+	if c.OrderTTL != 0 && (c.OrderTTL < time.Minute || c.OrderTTL > 30*24*time.Hour) {
+		return core.Invalid("OrderTTL", "range", "1m-30d", c.OrderTTL.String(), "1 minute to 30 days are expected")
+	}
+	if err := courses.CheckPayments(c.Payments); err != nil {
+		return err
+	}
 	if err := c.Retention.setDefaults(); err != nil {
+		return err
+	}
+	c.Achievements = withBuiltIn(c.Achievements)
+	if err := accounts.CheckRules(c.Achievements); err != nil {
 		return err
 	}
 	if c.Hasher == nil {
@@ -248,10 +274,16 @@ func (p *Platform) assemble() {
 	c := p.config
 	p.Accounts = accounts.NewService(accounts.Config{
 		Store: p.backend.Accounts, Validate: p.validate, Clock: c.Clock, Cursors: p.cursors, Limiter: c.Limiter, Hasher: c.Hasher,
-		Keys: p.tokens, Teaching: teaching{p}, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
+		Keys: p.tokens, Teaching: teaching{p}, Rules: c.Achievements, Facts: facts{p}, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
 	})
+	providers := c.Payments
+	if p.tx != nil { // no provider is called inside a transaction
+		providers = nil
+	}
 	p.Courses = courses.NewService(courses.Config{
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
+		Payments: providers, OrderTTL: c.OrderTTL, ReturnURL: c.PaymentReturnURL,
+		Gates: c.Gates,
 	})
 	p.Reports = reports.NewService(reports.Config{
 		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Users: p.Accounts, Links: p.links,
@@ -273,6 +305,21 @@ func (p *Platform) OpenLink(ctx context.Context, token string) (*blob.File, blob
 	}
 	file, err := p.config.Files.Open(ctx, link.Key)
 	return file, link, err
+}
+
+// facts answers the rules of achievements from courses, which come after accounts.
+type facts struct{ p *Platform }
+
+func (f facts) CompletedCourses(ctx context.Context, users []core.UserID) (map[core.UserID]int, error) {
+	return f.p.Courses.CompletedCourses(ctx, users)
+}
+
+func (f facts) LongestStreaks(ctx context.Context, users []core.UserID) (map[core.UserID]int, error) {
+	return f.p.Courses.LongestStreaks(ctx, users)
+}
+
+func (f facts) StudentsTaught(ctx context.Context, teachers []core.UserID) (map[core.UserID]int, error) {
+	return f.p.Courses.StudentsTaught(ctx, teachers)
 }
 
 // teaching answers accounts from courses, which come after them.

@@ -41,5 +41,52 @@ var (
 	ErrCategoryInUse = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.category_in_use", Message: "the category has courses or categories below it: say where they go"}
 )
 
+// The errors of learning.
+var (
+	ErrEnrollmentNotFound  = &core.Error{Kind: core.KindNotFound, Code: "courses.enrollment_not_found", Message: "there is no such enrollment"}
+	ErrCertificateNotFound = &core.Error{Kind: core.KindNotFound, Code: "courses.certificate_not_found", Message: "there is no such certificate"}
+	// ErrEnrolled is for an enrollment that is there already.
+	ErrEnrolled = &core.Error{Kind: core.KindConflict, Code: "courses.enrolled", Message: "the user takes this course already"}
+	// ErrOwnCourse is for who would enroll in a course that they teach, or run as a producer.
+	ErrOwnCourse = &core.Error{Kind: core.KindForbidden, Code: "courses.own_course", Message: "nobody enrolls in a course of their own"}
+	// ErrNotOpen is for a course that takes nobody: one that is not published.
+	ErrNotOpen = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.not_open", Message: "the course is not open for enrollment"}
+	// ErrPaymentRequired is for a course with a price, and a user without a right to it.
+	ErrPaymentRequired = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.payment_required", Message: "the course must be paid for first"}
+	// ErrFull is for an order of a course without a free seat.
+	ErrFull = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.full", Message: "the course has no free seat"}
+	// ErrNotSeated is for what needs an enrollment that is active or completed.
+	ErrNotSeated = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.not_seated", Message: "the enrollment does not give access"}
+	// ErrLessonLocked is for a lesson that is closed to the learner; the violations name why.
+	ErrLessonLocked = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.lesson_locked", Message: "the lesson is closed"}
+	// ErrPrerequisiteCycle is for courses that would come before themselves.
+	ErrPrerequisiteCycle = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.prerequisite_cycle", Message: "a course cannot come before itself"}
+	// ErrNotCompleted is for a certificate of a course that is not completed.
+	ErrNotCompleted = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.not_completed", Message: "the course is not completed"}
+)
+
+// The errors of purchases.
+var (
+	ErrOrderNotFound   = &core.Error{Kind: core.KindNotFound, Code: "courses.order_not_found", Message: "there is no such order"}
+	ErrCouponNotFound  = &core.Error{Kind: core.KindNotFound, Code: "courses.coupon_not_found", Message: "there is no such coupon"}
+	ErrPaymentNotFound = &core.Error{Kind: core.KindNotFound, Code: "courses.payment_not_found", Message: "there is no such payment"}
+	// ErrProviderNotFound is for a provider of payments that this platform has not.
+	ErrProviderNotFound = &core.Error{Kind: core.KindNotFound, Code: "courses.provider_not_found", Message: "there is no such provider of payments"}
+	ErrCouponTaken      = &core.Error{Kind: core.KindConflict, Code: "courses.coupon_taken", Message: "there is a coupon with that code"}
+	ErrCouponInUse      = &core.Error{Kind: core.KindConflict, Code: "courses.coupon_in_use", Message: "orders have used the coupon: switch it off"}
+	// ErrCoupon is for a coupon that does not apply: the violation says why.
+	ErrCoupon = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.coupon_refused", Message: "the coupon does not apply"}
+	// ErrEntitled is for an order of who may enroll without one.
+	ErrEntitled = &core.Error{Kind: core.KindConflict, Code: "courses.entitled", Message: "the user has a right to this course already: enroll"}
+	// ErrFree is for an order of a course that costs nothing.
+	ErrFree = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.free", Message: "the course costs nothing: enroll"}
+	// ErrPaymentRefused is for a payment that its provider does not take.
+	ErrPaymentRefused = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.payment_refused", Message: "the provider of payments refuses this payment"}
+	// ErrOrderState is for what an order in its status does not allow.
+	ErrOrderState = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.order_state", Message: "the order's status does not allow this"}
+	// ErrCallback is for a callback that its provider did not send, or not now.
+	ErrCallback = &core.Error{Kind: core.KindUnauthenticated, Code: "courses.bad_callback", Message: "the callback is not the provider's"}
+)
+
 // ErrNeedCurrency is for prices to be compared in a catalogue of several currencies.
 var ErrNeedCurrency = core.Invalid("currency", "required", "", "", "the catalogue has prices in several currencies: name one").WithCode("courses.currency_required")

@@ -105,7 +105,7 @@ func (s *Service) Top(ctx context.Context, limit int) ([]Course, error) {
 
 // nothing reports whether it is known without a statement that the list is empty.
 func (q *ListQuery) nothing(f Filter) bool {
-	return f.Query != "" && len(q.Terms) == 0 || q.Teachers != nil && len(q.Teachers) == 0
+	return f.Query != "" && len(q.Terms) == 0 || q.isEmpty()
 }
 
 // plan checks a filter and resolves its names. The list it returns is what a cursor is
@@ -129,19 +129,22 @@ func (s *Service) plan(ctx context.Context, by core.Actor, f Filter, sort Sort) 
 	if err != nil {
 		return q, "", err
 	}
-	q.Teachers = may.teachersOf(f.Status, f.Editable)
-	if q.Teachers != nil && len(q.Teachers) == 0 {
+	q.Teachers, q.Seated = may.teachersOf(f.Status, f.Editable)
+	if q.isEmpty() {
 		return q, "", nil // nothing is visible, whatever else is asked
 	}
 	if err := s.lookUp(ctx, f, &q); err != nil {
 		return q, "", err
 	}
-	bound, err := json.Marshal([]any{"courses", sort, f, q.Currency, q.Teachers})
+	bound, err := json.Marshal([]any{"courses", sort, f, q.Currency, q.Teachers, q.Seated})
 	if err != nil {
 		return q, "", core.ErrInternal.Because(err)
 	}
 	return q, string(bound), nil
 }
+
+// isEmpty reports whether nobody's courses are asked for.
+func (q *ListQuery) isEmpty() bool { return q.Teachers != nil && len(q.Teachers) == 0 && q.Seated == 0 }
 
 func (f Filter) check(sort Sort) error {
 	var bad []core.Violation

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/ustat/ustat/core"
@@ -166,7 +167,7 @@ func (s *shape) object(path string, t reflect.Type, depth int) error {
 	var fields map[string]reflect.Type
 	switch {
 	case t == nil:
-	case t.Kind() == reflect.Struct:
+	case t.Kind() == reflect.Struct && t != timeType:
 		fields = jsonFields(t)
 	default:
 		s.refuse(path, "type", typeName(t), "object", typeName(t)+" is expected")
@@ -229,7 +230,9 @@ func (s *shape) scalar(path string, t reflect.Type, token json.Token, written []
 	case nil:
 		s.refuse(path, "null", "", "null", "null is not taken: leave the field out, or give an empty value")
 	case string:
-		if t.Kind() != reflect.String {
+		if t == timeType {
+			s.time(path, v)
+		} else if t.Kind() != reflect.String {
 			wrong("string")
 		} else if !core.ValidText(v) || hasHalfPair(written) {
 			s.refuse(path, "text", "", "", "not valid UTF-8, or it has a NUL byte or half a surrogate pair")
@@ -261,6 +264,14 @@ func hasHalfPair(written []byte) bool {
 		high = unit >= 0xd800 && unit <= 0xdbff
 	}
 	return false
+}
+
+var timeType = reflect.TypeFor[time.Time]()
+
+func (s *shape) time(path, v string) {
+	if _, err := time.Parse(time.RFC3339, v); err != nil {
+		s.refuse(path, "rfc3339", "", v, "a time like 2026-01-31T12:00:00Z is expected")
+	}
 }
 
 func (s *shape) number(path string, t reflect.Type, v json.Number) {
@@ -303,6 +314,9 @@ func jsonFields(t reflect.Type) map[string]reflect.Type {
 func typeName(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Struct:
+		if t == timeType {
+			return "a time"
+		}
 		return "an object"
 	case reflect.Slice:
 		return "a list"

@@ -1,0 +1,175 @@
+package courses
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ustat/ustat/core"
+)
+
+// EnrollmentQuery asks for enrollments, the newest first by (EnrolledAt, ID), or with
+// Course and the status Waiting those who have waited longest first. Conditions are
+// joined by and; a zero field is none. User or Course is always set.
+type EnrollmentQuery struct {
+	User   core.UserID
+	Course CourseID
+	Status EnrollmentStatus
+	After  *Position // EnrolledAt in Unix microseconds, ID
+	Limit  int
+}
+
+// BookmarkQuery asks for the bookmarks of a user: of published courses, of archived
+// ones in which they are seated, and of those of Teachers, where nil is everyone's.
+type BookmarkQuery struct {
+	User     core.UserID
+	Teachers []core.UserID
+	After    *Position
+	Limit    int
+}
+
+// LearningReader reads who takes what, and how far they are. What it returns as filled
+// on reading is counted in the statement that reads it.
+type LearningReader interface {
+	// EnrollmentByID returns an enrollment, or fails with ErrEnrollmentNotFound.
+	EnrollmentByID(ctx context.Context, id EnrollmentID) (Enrollment, error)
+	// LearnerOf returns what a user is to a course, by one statement.
+	LearnerOf(ctx context.Context, course CourseID, user core.UserID) (Learner, error)
+	// Enrollments returns up to q.Limit enrollments behind q.After, by one statement.
+	Enrollments(ctx context.Context, q EnrollmentQuery) ([]Enrollment, error)
+	// EnrollmentsOf returns those enrollments of the users in the courses that exist, in
+	// any order, for imports: pairs by position in the two lists, at most 1,000.
+	EnrollmentsOf(ctx context.Context, courses []CourseID, users []core.UserID) ([]Enrollment, error)
+	// SeatsOf returns the places of those courses that exist, by their present slugs, in
+	// any order, by one statement.
+	SeatsOf(ctx context.Context, slugs []string) ([]Seats, error)
+	// LessonRefs returns those lessons that stand at the places, each once, in any order,
+	// with no more than ids and positions.
+	LessonRefs(ctx context.Context, places []Place) ([]Placed[Lesson], error)
+	// ProgressAt returns what is stored of pairs of an enrollment and a lesson, in any
+	// order; their times are ignored.
+	ProgressAt(ctx context.Context, pairs []LessonProgress) ([]LessonProgress, error)
+	// CompletedLessons returns which lessons of an enrollment's course were completed,
+	// those with an id above after, by id, up to limit.
+	CompletedLessons(ctx context.Context, id EnrollmentID, after LessonID, limit int) ([]LessonProgress, error)
+	// NextLesson returns the first lesson, by module position and position, that an
+	// enrollment has not completed, or 0 where there is none.
+	NextLesson(ctx context.Context, id EnrollmentID) (LessonID, error)
+	// Prerequisites returns the slugs and ids of the courses that come before one, in
+	// order of their ids.
+	Prerequisites(ctx context.Context, course CourseID) ([]Course, error)
+	// Unmet returns the ids of the prerequisites of a course that a user has not
+	// completed, in order.
+	Unmet(ctx context.Context, course CourseID, user core.UserID) ([]CourseID, error)
+	// Bookmarked returns up to q.Limit courses behind q.After that a user has marked, the
+	// latest first by (At, course), each with the place of its mark: At in Unix
+	// microseconds, the id. At most two statements.
+	Bookmarked(ctx context.Context, q BookmarkQuery) ([]Hit, error)
+}
+
+// LearningWriter writes who takes what. It keeps Stats.Students and Stats.Completions
+// of the courses exact in the same transaction: the seated enrollments, and those that
+// were ever completed and are seated.
+type LearningWriter interface {
+	// SeatsForUpdate returns the places of a course by its present slug or an old one,
+	// and locks the course as CourseForUpdate does: who comes for a seat takes turns. An
+	// unknown slug is ErrCourseNotFound.
+	SeatsForUpdate(ctx context.Context, slug string) (Seats, error)
+	// EnrollmentForUpdate returns an enrollment and locks it, after its course where
+	// both are locked, or fails with ErrEnrollmentNotFound.
+	EnrollmentForUpdate(ctx context.Context, id EnrollmentID) (Enrollment, error)
+	// LockEnrollments locks those of the enrollments that exist, in the order of their
+	// ids and after their courses, and returns their versions.
+	LockEnrollments(ctx context.Context, ids []EnrollmentID) (map[EnrollmentID]int64, error)
+	// InsertEnrollments adds enrollments and returns them with ids, in order. A user who
+	// has one of the course already is ErrEnrolled, and adds none.
+	InsertEnrollments(ctx context.Context, list []Enrollment) ([]Enrollment, error)
+	// UpdateEnrollments writes all but Course, User and what is filled on reading. A
+	// missing one is ErrEnrollmentNotFound.
+	UpdateEnrollments(ctx context.Context, list []Enrollment) error
+	// Promote gives up to n of those who wait for a seat of a course one, who have
+	// waited longest by (EnrolledAt, ID) first, and returns them in that order. They are
+	// active, or completed where they have a CompletedAt, and enrolled at that time. Its
+	// caller holds the course's lock.
+	Promote(ctx context.Context, course CourseID, n int, at time.Time) ([]Enrollment, error)
+	// AddProgress adds completed lessons, by as many statements as their blocks need,
+	// and returns how many were new. A time that is stored stays.
+	AddProgress(ctx context.Context, list []LessonProgress) (added int, err error)
+	// SetProgress adds completed lessons, and writes the times of those that are there,
+	// by as many statements as their blocks need. It names each once.
+	SetProgress(ctx context.Context, list []LessonProgress) error
+	// SetPrerequisites makes courses the prerequisites of one, and counts them beside it.
+	// Courses that would come before themselves, whatever the way round, are
+	// ErrPrerequisiteCycle, and nothing is changed. Its caller holds the locks of the
+	// tree and of the course.
+	SetPrerequisites(ctx context.Context, course CourseID, before []CourseID) error
+	// SetBookmark adds a mark or takes it away, and says whether that changed anything. A
+	// course that is gone is ErrCourseNotFound, after which the Update fails.
+	SetBookmark(ctx context.Context, b Bookmark, on bool) (changed bool, err error)
+	// CountBookmarks counts the marks of a user.
+	CountBookmarks(ctx context.Context, user core.UserID) (int, error)
+	// RecountLearning sets students and completions of the courses from their
+	// enrollments, of all with no ids, writes only what differs and returns what did.
+	RecountLearning(ctx context.Context, ids []CourseID) ([]CourseID, error)
+}
+
+// OrderQuery asks for orders, the newest first by ID. Conditions are joined by and; a
+// zero field is none.
+type OrderQuery struct {
+	User   core.UserID
+	Course CourseID
+	Status OrderStatus
+	After  uuid.UUID // that the page begins behind
+	Limit  int
+}
+
+// OrderReader reads purchases.
+type OrderReader interface {
+	// OrderByID returns an order, or fails with ErrOrderNotFound.
+	OrderByID(ctx context.Context, id uuid.UUID) (Order, error)
+	// Orders returns up to q.Limit orders behind q.After, by one statement.
+	Orders(ctx context.Context, q OrderQuery) ([]Order, error)
+	// UnsettledOrders returns up to limit orders that are pending or being refunded and
+	// were last looked at before a time, the oldest first.
+	UnsettledOrders(ctx context.Context, before time.Time, limit int) ([]Order, error)
+	// CouponByCode returns a coupon without regard to case, or fails with
+	// ErrCouponNotFound.
+	CouponByCode(ctx context.Context, code string) (Coupon, error)
+	// Coupons returns up to limit coupons whose folded code is behind after, by it.
+	Coupons(ctx context.Context, after string, limit int) ([]Coupon, error)
+}
+
+// OrderWriter writes purchases. Locks are taken in this order: the course, then an
+// order, then a coupon.
+type OrderWriter interface {
+	// OrderForUpdate returns an order and locks it, or fails with ErrOrderNotFound.
+	OrderForUpdate(ctx context.Context, id uuid.UUID) (Order, error)
+	// InsertOrder adds an order. Where the user has a pending one of the course, that is
+	// returned instead, and false.
+	InsertOrder(ctx context.Context, o Order) (stored Order, added bool, err error)
+	// UpdateOrder writes all of an order but what it is about: course, user, price,
+	// coupon and total stay. A missing one is ErrOrderNotFound.
+	UpdateOrder(ctx context.Context, o Order) error
+	// TouchOrders says that orders were looked at.
+	TouchOrders(ctx context.Context, at time.Time, ids ...uuid.UUID) error
+	// AddPaymentEvent keeps that an event of a provider was seen, and reports whether it
+	// was new.
+	AddPaymentEvent(ctx context.Context, provider, id string, order uuid.UUID, at time.Time) (added bool, err error)
+	// InsertCoupon adds a coupon. A taken code is ErrCouponTaken.
+	InsertCoupon(ctx context.Context, c Coupon) (Coupon, error)
+	// UpdateCoupon writes all of a coupon but its code and Used. A missing one is
+	// ErrCouponNotFound, and a Version that is not the stored one core.ErrVersion.
+	UpdateCoupon(ctx context.Context, c Coupon) error
+	// DeleteCoupon removes a coupon that no order names, or fails with ErrCouponInUse.
+	DeleteCoupon(ctx context.Context, code string) error
+	// UseCoupon takes one use of a coupon for a user by guarded statements: false where
+	// its limit, or the user's, is reached, or where it is not valid at a time.
+	UseCoupon(ctx context.Context, code string, user core.UserID, at time.Time) (bool, error)
+	// ReleaseCoupon gives a use back.
+	ReleaseCoupon(ctx context.Context, code string, user core.UserID) error
+	// SetEntitlement adds or replaces a right to a course.
+	SetEntitlement(ctx context.Context, e Entitlement) error
+	// DeleteEntitlement takes a right away, and reports whether there was one.
+	DeleteEntitlement(ctx context.Context, course CourseID, user core.UserID) (bool, error)
+}
