@@ -157,22 +157,9 @@ func (s *Service) Coupons(ctx context.Context, by core.Actor, page core.Page) (P
 	if err := adminsOnly(by); err != nil {
 		return Page[Coupon]{}, err
 	}
-	limit, err := page.Size()
-	if err != nil {
-		return Page[Coupon]{}, err
-	}
-	after := ""
-	if page.Cursor != "" {
-		if err := s.cursors.Open("coupons", page.Cursor, &after); err != nil {
-			return Page[Coupon]{}, err
-		}
-	}
-	found, err := s.store.Coupons(ctx, after, limit+1)
-	if err != nil || len(found) <= limit {
-		return Page[Coupon]{Items: found}, err
-	}
-	next, err := s.cursors.Seal("coupons", core.Fold(found[limit-1].Code))
-	return Page[Coupon]{Items: found[:limit], Next: next}, err
+	return core.ReadPage(s.cursors, "coupons", page,
+		func(after string, limit int) ([]Coupon, error) { return s.store.Coupons(ctx, after, limit) },
+		func(c Coupon) string { return core.Fold(c.Code) })
 }
 
 // coupon leaves an audit row of a coupon.

@@ -55,27 +55,14 @@ func (s *Service) Orders(ctx context.Context, by core.Actor, f OrderFilter, page
 	if err != nil {
 		return Page[Order]{}, err
 	}
-	limit, err := page.Size()
+	out, err := core.ReadPage(s.cursors, fmt.Sprintf("orders/%d/%d/%s", q.User, q.Course, q.Status), page,
+		func(after uuid.UUID, limit int) ([]Order, error) {
+			q.After, q.Limit = after, limit
+			return s.store.Orders(ctx, q)
+		},
+		func(o Order) uuid.UUID { return o.ID })
 	if err != nil {
 		return Page[Order]{}, err
-	}
-	bound := fmt.Sprintf("orders/%d/%d/%s", q.User, q.Course, q.Status)
-	if page.Cursor != "" {
-		if err := s.cursors.Open(bound, page.Cursor, &q.After); err != nil {
-			return Page[Order]{}, err
-		}
-	}
-	q.Limit = limit + 1
-	found, err := s.store.Orders(ctx, q)
-	if err != nil {
-		return Page[Order]{}, err
-	}
-	out := Page[Order]{Items: found}
-	if len(found) > limit {
-		out.Items = found[:limit]
-		if out.Next, err = s.cursors.Seal(bound, found[limit-1].ID); err != nil {
-			return Page[Order]{}, err
-		}
 	}
 	return out, s.nameBuyers(ctx, out.Items)
 }

@@ -168,9 +168,9 @@ func (s *Service) Comments(ctx context.Context, by core.Actor, id ReviewID, page
 	if _, _, err := s.visible(ctx, by, id); err != nil {
 		return Page[Comment]{}, err
 	}
-	found, err := paged(s, "reviews.comments/"+strconv.FormatInt(int64(id), 10), page, func(after *CommentID, limit int) ([]Comment, error) {
-		return s.c.Store.Comments(ctx, id, orZero(after), limit)
-	}, func(c *Comment) CommentID { return c.ID })
+	found, err := core.ReadPage(s.c.Cursors, "reviews.comments/"+strconv.FormatInt(int64(id), 10), page, func(after CommentID, limit int) ([]Comment, error) {
+		return s.c.Store.Comments(ctx, id, after, limit)
+	}, func(c Comment) CommentID { return c.ID })
 	if err != nil {
 		return Page[Comment]{}, err
 	}

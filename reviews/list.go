@@ -107,33 +107,13 @@ func (s *Service) page(ctx context.Context, q Query, page core.Page) (Page[Revie
 	if err != nil {
 		return Page[Review]{}, core.ErrInternal.Because(err)
 	}
-	return paged(s, string(list), page, func(after *Position, limit int) ([]Review, error) {
+	return core.ReadPage(s.c.Cursors, string(list), page, func(after *Position, limit int) ([]Review, error) {
 		q.After, q.Limit = after, limit
 		return s.c.Store.Reviews(ctx, q)
-	}, func(r *Review) Position { return PositionOf(r, q.Sort) })
-}
-
-// paged reads one row more than a page has and seals the place of the last one. P is
-// where a row stands.
-func paged[T, P any](s *Service, list string, page core.Page, read func(after *P, limit int) ([]T, error), place func(*T) P) (Page[T], error) {
-	limit, err := page.Size()
-	if err != nil {
-		return Page[T]{}, err
-	}
-	var after *P
-	if page.Cursor != "" {
-		after = new(P)
-		if err := s.c.Cursors.Open(list, page.Cursor, after); err != nil {
-			return Page[T]{}, err
-		}
-	}
-	items, err := read(after, limit+1)
-	if err != nil || len(items) <= limit {
-		return Page[T]{Items: items}, err
-	}
-	items = items[:limit]
-	next, err := s.c.Cursors.Seal(list, place(&items[limit-1]))
-	return Page[T]{Items: items, Next: next}, err
+	}, func(r Review) *Position {
+		at := PositionOf(&r, q.Sort)
+		return &at
+	})
 }
 
 // Summary returns the numbers of a course's published reviews. Two statements, one more

@@ -61,9 +61,9 @@ func (s *Service) History(ctx context.Context, by core.Actor, id ReviewID, page 
 	if err := adminsOnly(by); err != nil {
 		return Page[Revision]{}, err
 	}
-	found, err := paged(s, "reviews.history/"+strconv.FormatInt(int64(id), 10), page, func(before *int64, limit int) ([]Revision, error) {
-		return s.c.Store.History(ctx, id, orZero(before), limit)
-	}, func(r *Revision) int64 { return r.ID })
+	found, err := core.ReadPage(s.c.Cursors, "reviews.history/"+strconv.FormatInt(int64(id), 10), page, func(before int64, limit int) ([]Revision, error) {
+		return s.c.Store.History(ctx, id, before, limit)
+	}, func(r Revision) int64 { return r.ID })
 	if err != nil {
 		return Page[Revision]{}, err
 	}
@@ -72,13 +72,6 @@ func (s *Service) History(ctx context.Context, by core.Actor, id ReviewID, page 
 		people[i] = &found.Items[i].By
 	}
 	return found, s.name(ctx, people)
-}
-
-func orZero[T any](p *T) (value T) {
-	if p != nil {
-		value = *p
-	}
-	return value
 }
 
 // HeldReported is why a review waits that was reported by as many as
@@ -130,9 +123,9 @@ func (s *Service) Reports(ctx context.Context, by core.Actor, id ReviewID, page 
 	if err := adminsOnly(by); err != nil {
 		return Page[Report]{}, err
 	}
-	found, err := paged(s, "reviews.reports/"+strconv.FormatInt(int64(id), 10), page, func(after *core.UserID, limit int) ([]Report, error) {
-		return s.c.Store.Reports(ctx, id, orZero(after), limit)
-	}, func(r *Report) core.UserID { return r.User })
+	found, err := core.ReadPage(s.c.Cursors, "reviews.reports/"+strconv.FormatInt(int64(id), 10), page, func(after core.UserID, limit int) ([]Report, error) {
+		return s.c.Store.Reports(ctx, id, after, limit)
+	}, func(r Report) core.UserID { return r.User })
 	if err != nil {
 		return Page[Report]{}, err
 	}

@@ -148,7 +148,4 @@ type NewText struct {
 }
 
 // Page is one page of a list.
-type Page[T any] struct {
-	Items []T
-	Next  string // the cursor of the page after this one; empty on the last
-}
+type Page[T any] = core.PageOf[T]
