@@ -60,6 +60,7 @@ type world struct {
 	backend                           *storage.Backend
 	driver, dsn                       string
 	clock                             *clock
+	bank                              *bank
 	producers                         links
 	people                            map[string]core.Actor
 	admin, ann, bob, pam, sam, nobody core.Actor // pam runs ann's courses; sam is a student
@@ -78,6 +79,12 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
 // links are the teachers of producers.
 type links map[core.UserID][]core.UserID
 
@@ -92,7 +99,10 @@ func newWorld(t *testing.T, b *storage.Backend, driver, dsn string) *world {
 	}
 	cursors := new(core.Cursors)
 	require.NoError(t, cursors.SetKey([]byte("0123456789abcdef0123456789abcdef")))
-	w.Service = courses.NewService(courses.Config{Store: b.Courses, Users: b.Accounts, Producers: w.producers, Cursors: cursors, Clock: w.clock})
+	w.bank = newBank(t, "fake", w.clock)
+	w.Service = courses.NewService(courses.Config{
+		Store: b.Courses, Users: b.Accounts, Producers: w.producers, Cursors: cursors, Clock: w.clock, Payments: []courses.Payments{w.bank, newBank(t, "other", w.clock)},
+	})
 	w.admin, w.ann, w.bob = w.person(t, "root", core.Admin), w.person(t, "ann", core.Teacher), w.person(t, "bob", core.Teacher)
 	w.pam, w.sam = w.person(t, "pam", core.Producer), w.person(t, "sam", core.Student)
 	w.producers[w.pam.UserID] = []core.UserID{w.ann.UserID}
