@@ -94,7 +94,7 @@ func TestCallbacksThatChangeNothing(t *testing.T) {
 			require.NoError(t, w.post(t, w.bank.sealed(t, real)))
 		}
 		require.Equal(t, paid, orders(), "a replay changes nothing")
-		w.clock.advance(10 * time.Minute)
+		w.clock.add(10 * time.Minute)
 		require.ErrorIs(t, w.post(t, good), courses.ErrCallback, "a replay that is late is not even read")
 		require.NoError(t, w.backend.Verify(t.Context()))
 	})
@@ -167,15 +167,15 @@ func TestARefundEndsTheAccessAndFreesTheSeat(t *testing.T) {
 		require.ErrorIs(t, err, courses.ErrPaymentRequired)
 		require.NoError(t, w.backend.Verify(t.Context()))
 
-		w.clock.advance(2 * time.Minute)
+		w.clock.add(2 * time.Minute)
 		_, err = w.SettleOrders(t.Context())
 		require.ErrorIs(t, err, core.ErrUnavailable)
 		w.bank.away(nil, core.ErrUnavailable) // it gives the money back, and nobody hears of it
-		w.clock.advance(2 * time.Minute)
+		w.clock.add(2 * time.Minute)
 		_, err = w.SettleOrders(t.Context())
 		require.ErrorIs(t, err, core.ErrUnavailable)
 		w.bank.away(nil, nil)
-		w.clock.advance(2 * time.Minute)
+		w.clock.add(2 * time.Minute)
 		_, err = w.SettleOrders(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, courses.OrderRefunded, w.orderNow(t, o.ID).Status)
@@ -198,7 +198,7 @@ func TestMoneyThatComesLate(t *testing.T) {
 		w.coupon(t, courses.NewCoupon{Code: "ONE", Percent: 10, Limit: 1})
 		settle := func() {
 			t.Helper()
-			w.clock.advance(2 * time.Minute)
+			w.clock.add(2 * time.Minute)
 			_, err := w.SettleOrders(t.Context())
 			require.NoError(t, err)
 		}
@@ -211,7 +211,7 @@ func TestMoneyThatComesLate(t *testing.T) {
 			t.Helper()
 			c := w.paid(t, name)
 			o := w.ordered(t, w.sam, c.Slug, coupon)
-			w.clock.advance(25 * time.Hour)
+			w.clock.add(25 * time.Hour)
 			settle()
 			require.Equal(t, []any{courses.OrderExpired, "expired"}, []any{w.orderNow(t, o.ID).Status, w.orderNow(t, o.ID).Code})
 			return c, o
@@ -260,7 +260,7 @@ func TestInterruptedOrdersAreSettled(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.shelf(t)
 		settle := func() error {
-			w.clock.advance(10 * time.Minute)
+			w.clock.add(10 * time.Minute)
 			_, err := w.SettleOrders(t.Context())
 			return err
 		}
@@ -317,10 +317,10 @@ func TestInterruptedOrdersAreSettled(t *testing.T) {
 
 		c = w.paid(t, "In the last minute")
 		o = w.ordered(t, w.sam, c.Slug, "")
-		w.clock.advance(23 * time.Hour)
+		w.clock.add(23 * time.Hour)
 		_, err = w.bank.Settle(o.ID, true)
 		require.NoError(t, err)
-		w.clock.advance(2 * time.Hour)
+		w.clock.add(2 * time.Hour)
 		require.NoError(t, settle())
 		require.Equal(t, courses.OrderPaid, pending(c).Status, "the provider is asked once more before an order is given up")
 		require.NoError(t, w.backend.Verify(t.Context()))
@@ -332,7 +332,7 @@ func TestAnOrderThatWaitsIsLookedAtLessAndLess(t *testing.T) {
 		w.shelf(t)
 		o := w.ordered(t, w.sam, w.paid(t, "Go").Slug, "")
 		for range 26 * 60 {
-			w.clock.advance(time.Minute)
+			w.clock.add(time.Minute)
 			_, err := w.SettleOrders(t.Context())
 			require.NoError(t, err)
 		}
@@ -394,7 +394,7 @@ func TestRandomPurchases(t *testing.T) {
 				case 8:
 					steps = append(steps, func() error { _, err := w.Cancel(t.Context(), by, c.Slug, ""); return err })
 				case 9:
-					w.clock.advance(time.Duration(r.IntN(100)) * time.Minute)
+					w.clock.add(time.Duration(r.IntN(100)) * time.Minute)
 					w.bank.away(nil, nil)
 					if r.IntN(4) == 0 {
 						w.bank.away([]error{core.ErrUnavailable, nil}[r.IntN(2)], core.ErrUnavailable)
@@ -411,7 +411,7 @@ func TestRandomPurchases(t *testing.T) {
 		}
 		w.bank.away(nil, nil)
 		for range 4 {
-			w.clock.advance(25 * time.Hour)
+			w.clock.add(25 * time.Hour)
 			_, err := w.SettleOrders(t.Context())
 			require.NoError(t, err)
 		}

@@ -173,7 +173,7 @@ func TestCouponsLowerPrices(t *testing.T) {
 		w.coupon(t, courses.NewCoupon{Code: "a_lot", Amount: &core.Money{Minor: 1e9, Currency: "RUB"}})
 		w.coupon(t, courses.NewCoupon{Code: "USD", Amount: &core.Money{Minor: 500, Currency: "USD"}})
 		w.coupon(t, courses.NewCoupon{Code: "OTHER", Percent: 5, Course: other.Slug})
-		w.coupon(t, courses.NewCoupon{Code: "OFF", Percent: 5, Inactive: true})
+		w.coupon(t, courses.NewCoupon{Code: "OFF", Percent: 5, Active: ptr(false)})
 		w.coupon(t, courses.NewCoupon{Code: "EARLY", Percent: 5, StartsAt: now.Add(time.Hour).Format(time.RFC3339)})
 		w.coupon(t, courses.NewCoupon{Code: "LATE", Percent: 5, EndsAt: now.Add(-time.Hour).Format(time.RFC3339)})
 		w.coupon(t, courses.NewCoupon{Code: "ONE", Percent: 5, Limit: 1})
@@ -273,7 +273,7 @@ func TestCouponsAreForAdmins(t *testing.T) {
 			require.Equal(t, bad.fields, fields(t, err), "%v", bad.in)
 		}
 		edited, err := w.EditCoupon(t.Context(), w.admin, "ten-off", courses.CouponEdit{
-			Amount: &core.Money{Minor: 7, Currency: "RUB"}, Course: ptr(""), EndsAt: ptr(""), Inactive: ptr(true), IfVersion: 1,
+			Amount: &core.Money{Minor: 7, Currency: "RUB"}, Course: ptr(""), EndsAt: ptr(""), Active: ptr(false), IfVersion: 1,
 		})
 		require.NoError(t, err)
 		want := made
@@ -302,7 +302,7 @@ func TestCouponsAreForAdmins(t *testing.T) {
 		require.NoError(t, w.DeleteCoupon(t.Context(), w.admin, "AAA"))
 		require.ErrorIs(t, w.DeleteCoupon(t.Context(), w.admin, "AAA"), courses.ErrCouponNotFound)
 		w.ordered(t, w.sam, c.Slug, "")
-		_, err = w.EditCoupon(t.Context(), w.admin, "ten-off", courses.CouponEdit{Inactive: ptr(false), Percent: ptr(5)})
+		_, err = w.EditCoupon(t.Context(), w.admin, "ten-off", courses.CouponEdit{Active: ptr(true), Percent: ptr(5)})
 		require.NoError(t, err)
 		w.ordered(t, w.sam, c.Slug, "TEN-OFF")
 		require.ErrorIs(t, w.DeleteCoupon(t.Context(), w.admin, "Ten-off"), courses.ErrCouponInUse)

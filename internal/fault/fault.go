@@ -39,6 +39,8 @@ var Points = []string{
 	"courses.seat.after_write",
 	"courses.unseat.after_write",
 	"courses.promote.after_write",
+	"courses.complete.after_progress",
+	"courses.complete.after_update",
 	"courses.order.after_coupon",
 	"courses.order.after_release",
 	"courses.order.after_insert",

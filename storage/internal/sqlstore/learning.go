@@ -65,8 +65,11 @@ const (
 	doneOf    = "(SELECT count(*) FROM ustat_progress AS p JOIN ustat_lessons AS l ON l.id = p.lesson_id AND l.course_id = e.course_id WHERE p.enrollment_id = e.id)"
 )
 
+// resumeOf is the lesson that an enrollment e resumes at, 0 where that was deleted.
+const resumeOf = "coalesce((SELECT l.id FROM ustat_lessons AS l WHERE l.id = e.resume_lesson_id AND l.course_id = e.course_id), 0)"
+
 const selectEnrollments = "SELECT e.id, e.course_id, c.slug, c.title, e.user_id, e.status, e.source, e.paid_minor, e.paid_currency, " + lessonsOf + ", " + doneOf + "," +
-	" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, e.resume_lesson_id, e.resume_seconds, e.version" +
+	" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, " + resumeOf + ", e.resume_seconds, e.version" +
 	" FROM ustat_enrollments AS e JOIN ustat_courses AS c ON c.id = e.course_id"
 
 func scanEnrollment(rows *sql.Rows, e *courses.Enrollment) error {
@@ -80,7 +83,9 @@ func scanEnrollmentAnd(rows *sql.Rows, e *courses.Enrollment, more ...any) error
 		&e.ID, &e.Course, &e.Slug, &e.Title, &e.User, &e.Status, &e.Source, &e.PricePaid.Minor, &e.PricePaid.Currency, &e.Lessons, &e.Done,
 		&enrolled, &started, &completed, &ended, &e.Resume.Lesson, &e.Resume.Seconds, &e.Version,
 	}, more...)...)
-	e.EnrolledAt = timeOf(enrolled)
+	if e.EnrolledAt = timeOf(enrolled); e.Resume.Lesson == 0 { // it may be deleted
+		e.Resume.Seconds = 0
+	}
 	e.StartedAt, e.CompletedAt, e.EndedAt = timeOf(started), timeOf(completed), timeOf(ended)
 	return err
 }
@@ -104,7 +109,7 @@ func (r coursesReader) EnrollmentByID(ctx context.Context, id courses.Enrollment
 // selectLearner reads an enrollment and an entitlement, of which either may be missing.
 const selectLearner = "SELECT coalesce(e.id, 0), coalesce(e.course_id, 0), coalesce(c.slug, ''), coalesce(c.title, ''), coalesce(e.user_id, 0), coalesce(e.status, '')," +
 	" coalesce(e.source, ''), coalesce(e.paid_minor, 0), coalesce(e.paid_currency, ''), " + lessonsOf + ", " + doneOf + "," +
-	" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, coalesce(e.resume_lesson_id, 0), coalesce(e.resume_seconds, 0), coalesce(e.version, 0)," +
+	" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, " + resumeOf + ", coalesce(e.resume_seconds, 0), coalesce(e.version, 0)," +
 	" r.source, CAST(r.order_id AS TEXT), r.paid_minor, r.currency, r.granted_by, r.at" +
 	" FROM (SELECT CAST(? AS BIGINT) AS course_id, CAST(? AS BIGINT) AS user_id) AS w" +
 	" LEFT JOIN ustat_enrollments AS e ON e.course_id = w.course_id AND e.user_id = w.user_id LEFT JOIN ustat_courses AS c ON c.id = e.course_id" +
