@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/ustat/ustat/internal/fault"
 )
@@ -17,9 +18,20 @@ type Work struct {
 	DSN    string
 	// Lanes are worked at once, the operations of each one after the other.
 	Lanes [][]Op
+	// Payments is the address of a provider of payments, of package httppay, whose token
+	// and key are PaymentToken and PaymentKey. Empty is none.
+	Payments string
+	// Ahead is how far the worker's clock is ahead.
+	Ahead time.Duration
 	// History is where the calls are written. Run sets it.
 	History string
 }
+
+// The secrets of a provider of payments that a worker uses.
+const (
+	PaymentToken = "a token of a worker"
+	PaymentKey   = "0123456789abcdef0123456789abcdef"
+)
 
 // Op is one operation of the worker's table.
 type Op struct {

@@ -10,10 +10,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/accounts/password"
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/killtest"
+	"github.com/ustat/ustat/payments/httppay"
+	"github.com/ustat/ustat/payments/signed"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/storage/postgres"
 	"github.com/ustat/ustat/storage/sqlite"
@@ -40,7 +45,15 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	platform, err := ustat.New(backend, &ustat.Config{Hasher: hasher})
+	config := &ustat.Config{Hasher: hasher, Clock: clock(work.Ahead)}
+	if work.Payments != "" {
+		provider, err := payments(work.Payments)
+		if err != nil {
+			return err
+		}
+		config.Payments = []courses.Payments{provider}
+	}
+	platform, err := ustat.New(backend, config)
 	if err != nil {
 		return err
 	}
@@ -50,6 +63,19 @@ func run(ctx context.Context) (err error) {
 	}
 	fmt.Println("ready")
 	return work.Do(ctx, table(platform))
+}
+
+// clock is the machine's, so much ahead.
+type clock time.Duration
+
+func (c clock) Now() time.Time { return core.SystemClock{}.Now().Add(time.Duration(c)) }
+
+func payments(url string) (courses.Payments, error) {
+	keys, err := signed.NewKeys([]byte(killtest.PaymentKey))
+	if err != nil {
+		return nil, err
+	}
+	return httppay.New(httppay.Config{URL: url, Token: killtest.PaymentToken, Keys: keys})
 }
 
 func open(ctx context.Context, work killtest.Work) (*storage.Backend, error) {

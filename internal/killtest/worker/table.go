@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 
+	"github.com/google/uuid"
+
 	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/killtest"
+	"github.com/ustat/ustat/payments/signed"
 )
 
 // table is what the worker can do. "by" is the username of the actor; nobody is the
@@ -27,6 +30,12 @@ func table(p *ustat.Platform) map[string]killtest.Func {
 		"courses.restore":   w.move(p.Courses.Restore),
 		"courses.module":    w.module,
 		"courses.lesson":    w.lesson,
+		"orders.create":     w.order,
+		"orders.callback":   w.callback,
+		"orders.refund":     w.refund,
+		"orders.settle": func(ctx context.Context, _ map[string]string) (any, error) {
+			return p.Courses.SettleOrders(ctx)
+		},
 	}
 }
 
@@ -120,4 +129,24 @@ func (w worker) lesson(ctx context.Context, args map[string]string) (any, error)
 		return nil, courses.ErrModuleNotFound
 	}
 	return w.p.Courses.CreateLesson(ctx, by, args["slug"], page.Items[0].ID, courses.NewLesson{Title: "Lesson", Kind: courses.Text})
+}
+
+func (w worker) order(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.CreateOrder(ctx, by, courses.NewOrder{Course: args["slug"], Coupon: args["coupon"], Key: args["key"]})
+}
+
+func (w worker) callback(ctx context.Context, args map[string]string) (any, error) {
+	return nil, w.p.Courses.PaymentCallback(ctx, "http", map[string][]string{signed.Header: {args["signature"]}}, []byte(args["body"]))
+}
+
+func (w worker) refund(ctx context.Context, args map[string]string) (any, error) {
+	id, err := uuid.Parse(args["order"])
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.RefundOrder(ctx, accounts.System, id)
 }
