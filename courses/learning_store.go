@@ -130,8 +130,8 @@ type OrderReader interface {
 	OrderByID(ctx context.Context, id uuid.UUID) (Order, error)
 	// Orders returns up to q.Limit orders behind q.After, by one statement.
 	Orders(ctx context.Context, q OrderQuery) ([]Order, error)
-	// UnsettledOrders returns up to limit orders that are pending or being refunded and
-	// were last looked at before a time, the oldest first.
+	// UnsettledOrders returns up to limit orders that are Watched and were last looked at
+	// before a time, the oldest first.
 	UnsettledOrders(ctx context.Context, before time.Time, limit int) ([]Order, error)
 	// CouponByCode returns a coupon without regard to case, or fails with
 	// ErrCouponNotFound.

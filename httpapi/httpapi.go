@@ -141,6 +141,7 @@ func newAPI(p *ustat.Platform, options Options) *api {
 	a.mountCourses()
 	a.mountAuthoring()
 	a.mountLearning()
+	a.mountOrders()
 	a.mountReports()
 	a.mountFiles()
 	a.mountJobs()

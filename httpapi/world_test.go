@@ -21,6 +21,7 @@ import (
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/httpapi"
 	"github.com/ustat/ustat/internal/pgtest"
+	"github.com/ustat/ustat/payments/fake"
 	"github.com/ustat/ustat/reports"
 	"github.com/ustat/ustat/reports/xlsx"
 	"github.com/ustat/ustat/storage"
@@ -47,9 +48,10 @@ type world struct {
 	h      http.Handler
 	db     *sql.DB           // to look into what is stored
 	tokens map[string]string // access tokens by username; none for anonymous
-	n      int               // makes names
-	report *reports.Report   // of the owner, done; see doneReport
-	learns *learning         // of the student; see learning
+	bank   *fake.Provider
+	n      int             // makes names
+	report *reports.Report // of the owner, done; see doneReport
+	learns *learning       // of the student; see learning
 }
 
 func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB)) *world {
@@ -58,14 +60,17 @@ func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB))
 	queue := tasks.NewMemory(nil)
 	files, err := blob.Dir(t.TempDir(), nil)
 	require.NoError(t, err)
+	bank, err := fake.New(fake.Config{PayURL: "https://pay.example.org/"})
+	require.NoError(t, err)
 	p, err := ustat.New(b, &ustat.Config{
-		Queue: queue, TaskConcurrency: -1, NoRelay: true, Files: files, LinkKey: []byte(linkKey), ReportFormats: []reports.Format{xlsx.Format},
+		Payments: []courses.Payments{bank},
+		Queue:    queue, TaskConcurrency: -1, NoRelay: true, Files: files, LinkKey: []byte(linkKey), ReportFormats: []reports.Format{xlsx.Format},
 	})
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context()))
 	h, err := httpapi.New(p, nil)
 	require.NoError(t, err)
-	w := &world{t: t, p: p, b: b, queue: queue, h: h, db: db, tokens: map[string]string{}}
+	w := &world{t: t, p: p, b: b, bank: bank, queue: queue, h: h, db: db, tokens: map[string]string{}}
 	for _, name := range principals[1:] {
 		role := core.Role(name)
 		switch name {
@@ -110,6 +115,29 @@ func (w *world) job() string {
 	newest, err := w.queue.List(w.t.Context(), tasks.JobQuery{Limit: 1})
 	require.NoError(w.t, err)
 	return fmt.Sprint(newest[0].ID)
+}
+
+// order returns the id of a new order of the student, which is paid or pending.
+func (w *world) order(paid bool) string {
+	student, err := w.p.Accounts.UserByUsername(w.t.Context(), "student")
+	require.NoError(w.t, err)
+	made, err := w.p.Courses.CreateOrder(w.t.Context(), core.Actor{UserID: student.ID, Role: student.Role}, courses.NewOrder{Course: w.course(courses.Published).slug})
+	require.NoError(w.t, err)
+	if paid {
+		event, err := w.bank.Settle(made.ID, true)
+		require.NoError(w.t, err)
+		header, body, err := w.bank.Seal(event)
+		require.NoError(w.t, err)
+		require.NoError(w.t, w.p.Courses.PaymentCallback(w.t.Context(), "fake", header, body))
+	}
+	return made.ID.String()
+}
+
+// coupon returns the code of a new coupon.
+func (w *world) coupon() string {
+	made, err := w.p.Courses.CreateCoupon(w.t.Context(), accounts.System, courses.NewCoupon{Code: w.name(), Percent: 10})
+	require.NoError(w.t, err)
+	return made.Code
 }
 
 // doneReport returns a report of the owner that is done, with a link to its file.
@@ -294,6 +322,24 @@ var requests = map[string]func(w *world, s subject) request{
 	"jobs-get":   func(w *world, _ subject) request { return request{"/admin/jobs/" + w.job() + "/", nil} },
 	"jobs-retry": func(w *world, _ subject) request { return request{"/admin/jobs/" + w.job() + "/retry/", nil} },
 
+	"orders-create": func(w *world, _ subject) request {
+		return request{"/orders/", object{"course": w.course(courses.Published).slug}}
+	},
+	"orders-list":   fixed("/orders/?status=pending", nil),
+	"orders-get":    func(w *world, _ subject) request { return request{"/orders/" + w.order(false) + "/", nil} },
+	"orders-refund": func(w *world, _ subject) request { return request{"/orders/" + w.order(true) + "/refund/", nil} },
+	"coupons-list":  fixed("/coupons/", nil),
+	"coupons-create": func(w *world, _ subject) request {
+		return request{"/coupons/", object{"code": w.name(), "percent": 10, "limit": 5}}
+	},
+	"coupons-get": func(w *world, _ subject) request { return request{"/coupons/" + w.coupon() + "/", nil} },
+	"coupons-update": func(w *world, _ subject) request {
+		return request{"/coupons/" + w.coupon() + "/", object{"percent": 20}}
+	},
+	"coupons-delete": func(w *world, _ subject) request { return request{"/coupons/" + w.coupon() + "/", nil} },
+	// of somebody who has no key
+	"payments-webhook": fixed("/payments/webhooks/fake/", object{"id": "evt"}),
+
 	"courses-top": fixed("/courses/top/", nil),
 	"courses-get": of("/", nil),
 	"courses-create": func(*world, subject) request {
@@ -446,7 +492,7 @@ func (w *world) snapshot() string {
 	var out strings.Builder
 	for _, table := range []string{
 		"users", "profiles", "specializations", "producer_teachers", "categories", "tags", "courses", "course_stats", "course_tags", "course_slugs",
-		"modules", "lessons", "reports", "outbox", "audit",
+		"modules", "lessons", "orders", "coupons", "coupon_uses", "entitlements", "enrollments", "reports", "outbox", "audit",
 	} {
 		rows, err := w.db.QueryContext(w.t.Context(), "SELECT * FROM ustat_"+table+" ORDER BY 1, 2")
 		require.NoError(w.t, err)

@@ -215,6 +215,7 @@ func TestEveryPointIsHit(t *testing.T) {
 			require.Equal(t, killtest.OK, call.Outcome, call.Error)
 			hit = append(hit, call.Hits...)
 		}
+		hit = append(hit, w.hitsOfPurchases(t)...)
 		slices.Sort(hit)
 		require.ElementsMatch(t, fault.Points, slices.Compact(hit))
 	})

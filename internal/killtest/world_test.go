@@ -32,6 +32,7 @@ type world struct {
 	*ustattest.Platform
 	engine, dsn string
 	beside      *sql.DB
+	payments    string // address of the workers' provider of payments; empty is none
 }
 
 // onEachEngine runs a test in a world of its own on SQLite and on PostgreSQL.
@@ -119,7 +120,7 @@ func (w *world) run(t *testing.T, ops ...killtest.Op) killtest.Ended {
 }
 
 func (w *world) work(lanes ...[]killtest.Op) killtest.Work {
-	return killtest.Work{Engine: w.engine, DSN: w.dsn, Lanes: lanes}
+	return killtest.Work{Engine: w.engine, DSN: w.dsn, Lanes: lanes, Payments: w.payments}
 }
 
 // one is run for a single operation that must succeed.
@@ -156,6 +157,7 @@ func (w *world) rows(t *testing.T, query string) []string {
 var tables = []string{
 	"ustat_users", "ustat_profiles", "ustat_sessions", "ustat_refresh_tokens", "ustat_producer_teachers", "ustat_courses", "ustat_course_stats",
 	"ustat_course_slugs", "ustat_modules", "ustat_categories", "ustat_outbox", "ustat_audit", "ustat_idempotency", "ustat_enrollments", "ustat_progress",
+	"ustat_orders", "ustat_coupons", "ustat_coupon_uses", "ustat_payment_events", "ustat_entitlements",
 }
 
 // state returns all rows of all tables.

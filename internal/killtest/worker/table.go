@@ -4,11 +4,14 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/killtest"
+	"github.com/ustat/ustat/payments/signed"
 	"github.com/ustat/ustat/tasks"
 )
 
@@ -36,6 +39,12 @@ func table(p *ustat.Platform, queue tasks.Queue) map[string]killtest.Func {
 		"courses.enroll":    w.enroll,
 		"courses.cancel":    w.cancel,
 		"courses.complete":  w.complete,
+		"orders.create":     w.order,
+		"orders.callback":   w.callback,
+		"orders.refund":     w.refund,
+		"orders.settle": func(ctx context.Context, _ map[string]string) (any, error) {
+			return p.Courses.SettleOrders(ctx)
+		},
 	}
 }
 
@@ -186,4 +195,24 @@ func (w worker) complete(ctx context.Context, args map[string]string) (any, erro
 		return nil, courses.ErrEnrollmentNotFound
 	}
 	return w.p.Courses.CompleteLesson(ctx, by, enrolled.Items[0].ID, lessons.Items[0].ID)
+}
+
+func (w worker) order(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.CreateOrder(ctx, by, courses.NewOrder{Course: args["slug"], Coupon: args["coupon"], Key: args["key"]})
+}
+
+func (w worker) callback(ctx context.Context, args map[string]string) (any, error) {
+	return nil, w.p.Courses.PaymentCallback(ctx, "http", map[string][]string{signed.Header: {args["signature"]}}, []byte(args["body"]))
+}
+
+func (w worker) refund(ctx context.Context, args map[string]string) (any, error) {
+	id, err := uuid.Parse(args["order"])
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.RefundOrder(ctx, accounts.System, id)
 }
