@@ -44,11 +44,6 @@ type LearningReader interface {
 	// Bookmarked returns up to limit courses that a user has marked, the latest first by
 	// (At, course), each with the place of its mark: At in Unix microseconds, the id.
 	Bookmarked(ctx context.Context, user core.UserID, after *Position, limit int) ([]Hit, error)
-	// CertificateOf returns the certificate of an enrollment, or fails with
-	// ErrCertificateNotFound.
-	CertificateOf(ctx context.Context, id EnrollmentID) (Certificate, error)
-	// CertificateByCode does the same by a code.
-	CertificateByCode(ctx context.Context, code string) (Certificate, error)
 }
 
 // LearningWriter writes who takes what. It keeps Stats.Students and Stats.Completions
@@ -82,8 +77,6 @@ type LearningWriter interface {
 	SetBookmark(ctx context.Context, b Bookmark, on bool) (changed bool, err error)
 	// CountBookmarks counts the marks of a user.
 	CountBookmarks(ctx context.Context, user core.UserID) (int, error)
-	// InsertCertificate adds a certificate, or returns the one that its enrollment has.
-	InsertCertificate(ctx context.Context, c Certificate) (Certificate, error)
 	// RecountLearning sets students and completions of the courses from their
 	// enrollments, of all with no ids, writes only what differs and returns what did.
 	RecountLearning(ctx context.Context, ids []CourseID) ([]CourseID, error)
