@@ -51,10 +51,13 @@ type Config struct {
 	// of a platform. Nil means one is made at the first Start and kept in the main
 	// database.
 	LinkKey []byte
-	// Files keeps the files that the platform makes: blob.Dir keeps them in a folder,
-	// blob/s3 in a bucket, the same for every process of a platform. Without one, or
-	// without a Queue, there are no reports.
+	// Files keeps the files that the platform makes and takes: blob.Dir keeps them in a
+	// folder, blob/s3 in a bucket, the same for every process of a platform. Without one,
+	// or without a Queue, there are no reports and no files of lessons.
 	Files blob.Store
+	// MaxLessonFile is how many bytes a file of a lesson has at most. Zero means
+	// courses.DefaultMaxFile.
+	MaxLessonFile int64
 	// ReportFormats are the formats of reports beside CSV: see reports/xlsx. Every process
 	// that works jobs has the same ones.
 	ReportFormats []reports.Format
@@ -168,6 +171,9 @@ func (c *Config) setDefaults() (err error) {
 	if err := c.Retention.setDefaults(); err != nil {
 		return err
 	}
+	if c.MaxLessonFile < 0 {
+		return core.Invalid("MaxLessonFile", "min", "1", strconv.FormatInt(c.MaxLessonFile, 10), "a file has at least a byte's room")
+	}
 	if c.Hasher == nil {
 		c.Hasher, err = password.New(password.Options{})
 	}
@@ -252,6 +258,7 @@ func (p *Platform) assemble() {
 	})
 	p.Courses = courses.NewService(courses.Config{
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
+		Files: c.Files, Links: p.links, Queued: c.Queue != nil, MaxFile: c.MaxLessonFile,
 	})
 	p.Reports = reports.NewService(reports.Config{
 		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Users: p.Accounts, Links: p.links,

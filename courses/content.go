@@ -111,7 +111,7 @@ func (s *Service) Lessons(ctx context.Context, by core.Actor, course string, mod
 	for i := range lessons.Items {
 		lock(&lessons.Items[i], &c, may)
 	}
-	return lessons, nil
+	return lessons, showFiles(ctx, s.store, lessons.Items, may.edits(c.Teacher.ID))
 }
 
 // lock takes the content of a lesson away from those who may not have it.
@@ -147,5 +147,5 @@ func (s *Service) Lesson(ctx context.Context, by core.Actor, course string, id L
 		return Lesson{}, err
 	}
 	lock(&l, &c, may)
-	return l, nil
+	return l, showFile(ctx, s.store, &l, may.edits(c.Teacher.ID))
 }

@@ -150,10 +150,11 @@ type Lesson struct {
 	TextPolicy     int           // see Course
 	Duration       time.Duration // whole seconds
 	FreePreview    bool
-	Position       int      // from 1, unique in the module; there may be gaps
-	Version        int64    // from 1, one more with each change
-	Locked         bool     // for those who may neither edit the course nor take it
-	Reasons        []string // why it is locked, for machines: "enrollment_required"
+	Position       int         // from 1, unique in the module; there may be gaps
+	Version        int64       // from 1, one more with each change
+	File           *LessonFile // of a video or a file: what the reader may know of; nil is none. A Store leaves it nil
+	Locked         bool        // for those who may neither edit the course nor take it
+	Reasons        []string    // why it is locked, for machines: "enrollment_required"
 }
 
 // Sort names an order of courses. Ties are broken by id.

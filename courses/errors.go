@@ -78,5 +78,16 @@ var (
 	ErrCallback = &core.Error{Kind: core.KindUnauthenticated, Code: "courses.bad_callback", Message: "the callback is not the provider's"}
 )
 
+// The errors of lesson files.
+var (
+	ErrFileNotFound = &core.Error{Kind: core.KindNotFound, Code: "courses.file_not_found", Message: "the lesson has no such file"}
+	// ErrLessonKind is for the file of a lesson that is a text.
+	ErrLessonKind = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.lesson_kind", Message: "only lessons of the kinds video and file have a file"}
+	// ErrFileSize is for a file that is empty or larger than Config.MaxFile.
+	ErrFileSize = &core.Error{Kind: core.KindInvalid, Code: "courses.file_size", Message: "the file is empty or too large"}
+	// ErrFilesNotSetUp says what a platform lacks to keep files of lessons.
+	ErrFilesNotSetUp = &core.Error{Kind: core.KindUnavailable, Code: "courses.files_not_set_up", Message: "this platform keeps no files of lessons"}
+)
+
 // ErrNeedCurrency is for prices to be compared in a catalogue of several currencies.
 var ErrNeedCurrency = core.Invalid("currency", "required", "", "", "the catalogue has prices in several currencies: name one").WithCode("courses.currency_required")

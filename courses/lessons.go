@@ -119,7 +119,7 @@ func (s *Service) EditLesson(ctx context.Context, by core.Actor, course string, 
 			l.Duration = time.Duration(*in.DurationSeconds) * time.Second
 		}
 		if edited = l; l.equal(&before) {
-			return nil
+			return showFile(ctx, tx, &edited, true)
 		}
 		if err := tx.UpdateLessons(ctx, []Lesson{l}); err != nil {
 			return err
@@ -146,6 +146,9 @@ func (l *Lesson) equal(o *Lesson) bool { return reflect.DeepEqual(l, o) }
 func (t trail) lesson(ctx context.Context, tx Tx, c *Course, id LessonID) (Lesson, error) {
 	changed, err := tx.LessonByID(ctx, c.ID, id)
 	if err != nil {
+		return Lesson{}, err
+	}
+	if err := showFile(ctx, tx, &changed, true); err != nil {
 		return Lesson{}, err
 	}
 	return changed, t.changed(ctx, tx, EventContent, c, Changed{Module: changed.ModuleID, Lesson: id}, false)

@@ -1,11 +1,14 @@
 package courses
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
 
 	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/blob"
+	"github.com/ustat/ustat/blob/media"
 	"github.com/ustat/ustat/core"
 )
 
@@ -30,6 +33,15 @@ type Config struct {
 	Cursors   *core.Cursors
 	Validator *core.Validator // nil means a new one
 	Clock     core.Clock      // nil means the machine's
+
+	// Files, Links and Queued are what it takes to keep files of lessons; where one of
+	// them is missing, an upload fails with ErrFilesNotSetUp.
+	Files  blob.Store
+	Links  *blob.Links
+	Queued bool // EventFileUploaded is delivered to ProcessLessonFile
+	// MaxFile is how many bytes a file of a lesson has at most. Zero means
+	// DefaultMaxFile.
+	MaxFile int64
 }
 
 // Service holds the rules of the catalogue. It is safe for concurrent use.
@@ -53,6 +65,7 @@ type Service struct {
 	cursors   *core.Cursors
 	validate  *core.Validator
 	clock     core.Clock
+	files     lessonFiles
 }
 
 // NewService returns a Service. Store, Users and Cursors are required.
@@ -63,7 +76,8 @@ func NewService(c Config) *Service {
 	if c.Clock == nil {
 		c.Clock = core.SystemClock{}
 	}
-	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock}
+	files := lessonFiles{c.Files, c.Links, c.Queued, cmp.Or(c.MaxFile, DefaultMaxFile), media.NewImages()}
+	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock, files}
 }
 
 // Page is one page of a list.

@@ -55,6 +55,7 @@ type Reader interface {
 	CourseReader
 	TreeReader
 	ContentReader
+	FileReader
 }
 
 // CourseReader reads courses. Each returns them whole but for the teacher's names.
@@ -167,6 +168,7 @@ type Tx interface {
 	CourseWriter
 	TreeWriter
 	ContentWriter
+	FileWriter
 }
 
 // CourseWriter writes courses.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -40,14 +41,15 @@ const linkKey = "0123456789abcdef0123456789abcdef"
 
 // world is a platform with one user of each kind, signed in.
 type world struct {
-	t      *testing.T
-	p      *ustat.Platform
-	queue  *tasks.Memory // nobody works it
-	h      http.Handler
-	db     *sql.DB           // to look into what is stored
-	tokens map[string]string // access tokens by username; none for anonymous
-	n      int               // makes names
-	report *reports.Report   // of the owner, done; see doneReport
+	t       *testing.T
+	p       *ustat.Platform
+	backend *storage.Backend
+	queue   *tasks.Memory // nobody works it
+	h       http.Handler
+	db      *sql.DB           // to look into what is stored
+	tokens  map[string]string // access tokens by username; none for anonymous
+	n       int               // makes names
+	report  *reports.Report   // of the owner, done; see doneReport
 }
 
 func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB)) *world {
@@ -63,7 +65,7 @@ func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB))
 	require.NoError(t, p.Start(t.Context()))
 	h, err := httpapi.New(p, nil)
 	require.NoError(t, err)
-	w := &world{t: t, p: p, queue: queue, h: h, db: db, tokens: map[string]string{}}
+	w := &world{t: t, p: p, backend: b, queue: queue, h: h, db: db, tokens: map[string]string{}}
 	for _, name := range principals[1:] {
 		role := core.Role(name)
 		switch name {
@@ -289,13 +291,36 @@ var requests = map[string]func(w *world, s subject) request{
 	"lessons-update": func(_ *world, s subject) request {
 		return s.at("/lessons/"+s.lessons[0]+"/", object{"title": "Changed"})
 	},
-	"lessons-delete": func(_ *world, s subject) request { return s.at("/lessons/"+s.lessons[0]+"/", nil) },
+	"lessons-file-get":    func(w *world, s subject) request { return s.at(w.withFile(s, true), nil) },
+	"lessons-file-put":    func(w *world, s subject) request { return s.at(w.withFile(s, false)+"?name=a.txt", "some text") },
+	"lessons-file-delete": func(w *world, s subject) request { return s.at(w.withFile(s, true), nil) },
+	"lessons-delete":      func(_ *world, s subject) request { return s.at("/lessons/"+s.lessons[0]+"/", nil) },
 	"lessons-reorder": func(_ *world, s subject) request {
 		return s.at("/lessons/reorder/", object{"module": s.modules[0], "lessons": []string{s.lessons[1], s.lessons[0]}})
 	},
 }
 
 type object = map[string]any
+
+// withFile makes the first lesson of a course one with a file, where it is a course, and
+// returns the path of that.
+func (w *world) withFile(s subject, ready bool) string {
+	t, ctx := w.t, w.t.Context()
+	if s.slug == "x" { // only the path is asked for
+		return "/lessons/1/file/"
+	}
+	id, err := strconv.ParseInt(s.lessons[0], 10, 64)
+	require.NoError(t, err)
+	kind := courses.File
+	_, err = w.p.Courses.EditLesson(ctx, accounts.System, s.slug, courses.LessonID(id), courses.LessonEdit{Kind: &kind})
+	require.NoError(t, err)
+	if ready {
+		f, err := w.p.Courses.Upload(ctx, accounts.System, s.slug, courses.LessonID(id), courses.NewFile{Name: "Notes.pdf", Body: strings.NewReader("%PDF-1.7\n")})
+		require.NoError(t, err)
+		require.NoError(t, w.p.Courses.ProcessLessonFile(ctx, f.ID))
+	}
+	return "/lessons/" + s.lessons[0] + "/file/"
+}
 
 func fixed(path string, body any) func(*world, subject) request {
 	return func(*world, subject) request { return request{path, body} }
@@ -378,7 +403,7 @@ func (w *world) snapshot() string {
 	var out strings.Builder
 	for _, table := range []string{
 		"users", "profiles", "specializations", "producer_teachers", "categories", "tags", "courses", "course_stats", "course_tags", "course_slugs",
-		"modules", "lessons", "reports", "outbox", "audit",
+		"modules", "lessons", "lesson_files", "reports", "outbox", "audit",
 	} {
 		rows, err := w.db.QueryContext(w.t.Context(), "SELECT * FROM ustat_"+table+" ORDER BY 1, 2")
 		require.NoError(w.t, err)

@@ -36,6 +36,7 @@ var Points = []string{
 	"courses.changed.after_audit",
 	"courses.move.after_update",
 	"courses.move.after_recount",
+	"courses.process_file.after_replaced",
 	"sqlstore.update.after_closure",
 	"sqlstore.update.after_events",
 	"sqlstore.update.before_commit", // the caller's context has been looked at for the last time

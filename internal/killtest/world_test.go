@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/killtest"
@@ -84,6 +85,30 @@ func (w *world) inReview(t *testing.T, slug string) {
 	require.NoError(t, err)
 	_, err = w.Courses.Submit(ctx, accounts.System, slug, 0)
 	require.NoError(t, err)
+}
+
+// upload makes a course with a lesson that has a file, and another one uploaded, and
+// returns what it takes to process that.
+func (w *world) upload(t *testing.T, slug string) map[string]string {
+	t.Helper()
+	ctx, folder := t.Context(), t.TempDir()
+	w.inReview(t, slug)
+	files, err := blob.Dir(folder, nil)
+	require.NoError(t, err)
+	service := courses.NewService(courses.Config{Store: w.Backend.Courses, Users: w.Accounts, Cursors: new(core.Cursors), Files: files, Links: new(blob.Links), Queued: true})
+	modules, err := w.Courses.Modules(ctx, accounts.System, slug, core.Page{})
+	require.NoError(t, err)
+	l, err := service.CreateLesson(ctx, accounts.System, slug, modules.Items[0].ID, courses.NewLesson{Title: "File", Kind: courses.File})
+	require.NoError(t, err)
+	var f courses.LessonFile
+	for i := range 2 {
+		f, err = service.Upload(ctx, accounts.System, slug, l.ID, courses.NewFile{Name: "a.txt", Body: strings.NewReader("text")})
+		require.NoError(t, err)
+		if i == 0 {
+			require.NoError(t, service.ProcessLessonFile(ctx, f.ID))
+		}
+	}
+	return map[string]string{"file": f.ID.String(), "folder": folder}
 }
 
 // run has a worker do one operation after the other.

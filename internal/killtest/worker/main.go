@@ -49,7 +49,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Println("ready")
-	return work.Do(ctx, table(platform))
+	return work.Do(ctx, table(platform, backend))
 }
 
 func open(ctx context.Context, work killtest.Work) (*storage.Backend, error) {

@@ -3,17 +3,21 @@ package main
 import (
 	"context"
 
+	"github.com/google/uuid"
+
 	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/killtest"
+	"github.com/ustat/ustat/storage"
 )
 
 // table is what the worker can do. "by" is the username of the actor; nobody is the
 // operator.
-func table(p *ustat.Platform) map[string]killtest.Func {
-	w := worker{p}
+func table(p *ustat.Platform, b *storage.Backend) map[string]killtest.Func {
+	w := worker{p, b}
 	return map[string]killtest.Func{
 		"accounts.register": w.register,
 		"accounts.login":    w.login,
@@ -27,10 +31,14 @@ func table(p *ustat.Platform) map[string]killtest.Func {
 		"courses.restore":   w.move(p.Courses.Restore),
 		"courses.module":    w.module,
 		"courses.lesson":    w.lesson,
+		"courses.file":      w.file,
 	}
 }
 
-type worker struct{ p *ustat.Platform }
+type worker struct {
+	p *ustat.Platform
+	b *storage.Backend
+}
 
 func (w worker) actor(ctx context.Context, args map[string]string) (core.Actor, error) {
 	if args["by"] == "" {
@@ -120,4 +128,18 @@ func (w worker) lesson(ctx context.Context, args map[string]string) (any, error)
 		return nil, courses.ErrModuleNotFound
 	}
 	return w.p.Courses.CreateLesson(ctx, by, args["slug"], page.Items[0].ID, courses.NewLesson{Title: "Lesson", Kind: courses.Text})
+}
+
+// file processes an upload, of a platform that keeps its files in a folder.
+func (w worker) file(ctx context.Context, args map[string]string) (any, error) {
+	id, err := uuid.Parse(args["file"])
+	if err != nil {
+		return nil, err
+	}
+	files, err := blob.Dir(args["folder"], nil)
+	if err != nil {
+		return nil, err
+	}
+	service := courses.NewService(courses.Config{Store: w.b.Courses, Users: w.p.Accounts, Files: files, Links: new(blob.Links), Queued: true})
+	return nil, service.ProcessLessonFile(ctx, id)
 }
