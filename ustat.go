@@ -61,6 +61,8 @@ type Config struct {
 	// ReportFormats are the formats of reports beside CSV: see reports/xlsx. Every process
 	// that works jobs has the same ones.
 	ReportFormats []reports.Format
+	// Gates close lessons besides what the platform closes them for itself, after it.
+	Gates []courses.Gate
 	// Issuer and Audience are written into access tokens and required in them. Empty
 	// means "ustat".
 	Issuer, Audience string
@@ -258,6 +260,7 @@ func (p *Platform) assemble() {
 	})
 	p.Courses = courses.NewService(courses.Config{
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
+		Gates: c.Gates,
 		Files: c.Files, Links: p.links, Queued: c.Queue != nil, MaxFile: c.MaxLessonFile,
 	})
 	p.Reports = reports.NewService(reports.Config{

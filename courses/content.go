@@ -92,12 +92,11 @@ func (s *Service) Modules(ctx context.Context, by core.Actor, course string, pag
 }
 
 // Lessons returns a page of a course's lessons by module and position; module 0
-// is all of them. Lessons that are no free preview come locked and without their
-// content to all who may not edit the course. A course that the actor may not see
-// is ErrCourseNotFound.
+// is all of them. Those that a Gate closes to the actor come locked and without their
+// content. A course that the actor may not see is ErrCourseNotFound.
 func (s *Service) Lessons(ctx context.Context, by core.Actor, course string, module ModuleID, page core.Page) (Page[Lesson], error) {
 	ctx = core.WithOperation(ctx, "courses.Lessons")
-	c, may, err := s.visibleCourse(ctx, by, course)
+	c, may, learner, err := s.visit(ctx, by, course, true)
 	if err != nil {
 		return Page[Lesson]{}, err
 	}
@@ -108,18 +107,10 @@ func (s *Service) Lessons(ctx context.Context, by core.Actor, course string, mod
 	if err != nil {
 		return Page[Lesson]{}, err
 	}
-	for i := range lessons.Items {
-		lock(&lessons.Items[i], &c, may)
+	if err := s.lock(ctx, may, Visit{Learner: learner, Course: &c}, lessons.Items); err != nil {
+		return Page[Lesson]{}, err
 	}
 	return lessons, showFiles(ctx, s.store, lessons.Items, may.edits(c.Teacher.ID))
-}
-
-// lock takes the content of a lesson away from those who may not have it.
-func lock(l *Lesson, c *Course, may scope) {
-	l.refresh()
-	if !l.FreePreview && !may.edits(c.Teacher.ID) {
-		l.Content, l.Locked, l.Reasons = "", true, []string{ReasonEnrollment}
-	}
 }
 
 // Module returns a module of a course, or fails with ErrModuleNotFound.
@@ -138,7 +129,7 @@ func (s *Service) Module(ctx context.Context, by core.Actor, course string, id M
 // ErrLessonNotFound.
 func (s *Service) Lesson(ctx context.Context, by core.Actor, course string, id LessonID) (Lesson, error) {
 	ctx = core.WithOperation(ctx, "courses.Lesson")
-	c, may, err := s.visibleCourse(ctx, by, course)
+	c, may, learner, err := s.visit(ctx, by, course, true)
 	if err != nil {
 		return Lesson{}, err
 	}
@@ -146,6 +137,9 @@ func (s *Service) Lesson(ctx context.Context, by core.Actor, course string, id L
 	if err != nil {
 		return Lesson{}, err
 	}
-	lock(&l, &c, may)
-	return l, showFile(ctx, s.store, &l, may.edits(c.Teacher.ID))
+	lessons := []Lesson{l}
+	if err := s.lock(ctx, may, Visit{Learner: learner, Course: &c}, lessons); err != nil {
+		return Lesson{}, err
+	}
+	return lessons[0], showFile(ctx, s.store, &lessons[0], may.edits(c.Teacher.ID))
 }

@@ -59,6 +59,8 @@ var (
 	ErrNotSeated = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.not_seated", Message: "the enrollment does not give access"}
 	// ErrLessonLocked is for a lesson that is closed to the learner; the violations name why.
 	ErrLessonLocked = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.lesson_locked", Message: "the lesson is closed"}
+	// ErrPrerequisiteCycle is for courses that would come before themselves.
+	ErrPrerequisiteCycle = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.prerequisite_cycle", Message: "a course cannot come before itself"}
 	// ErrNotCompleted is for a certificate of a course that is not completed.
 	ErrNotCompleted = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.not_completed", Message: "the course is not completed"}
 )

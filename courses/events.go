@@ -57,6 +57,39 @@ type Changed struct {
 	Reason  string      `json:"reason,omitempty"` // of a rejection
 }
 
+// The events of learning. Their subject is "enrollment/" and its id, their payload a
+// [LearningChanged].
+const (
+	EventEnrolled        = "courses.enrolled"   // has a seat
+	EventWaitlisted      = "courses.waitlisted" // waits for one
+	EventPromoted        = "courses.promoted"   // has got the seat that was waited for
+	EventCancelled       = "courses.cancelled"
+	EventRefunded        = "courses.refunded"
+	EventLessonCompleted = "courses.lesson_completed"
+	EventCompleted       = "courses.completed"
+)
+
+// The events of bookmarks. Their subject is "course/" and its id, their payload a
+// [LearningChanged] without an enrollment, at the price of the course.
+const (
+	EventBookmarked   = "courses.bookmarked"
+	EventUnbookmarked = "courses.unbookmarked"
+)
+
+// LearningChanged is the payload of the events of an enrollment: it after the change.
+type LearningChanged struct {
+	Enrollment EnrollmentID     `json:"enrollment,omitempty"`
+	Course     CourseID         `json:"course"`
+	Slug       string           `json:"slug"`
+	Teacher    core.UserID      `json:"teacher"`
+	User       core.UserID      `json:"user"`
+	Status     EnrollmentStatus `json:"status,omitempty"`
+	Source     Source           `json:"source,omitempty"`
+	Price      core.Money       `json:"price"`            // that was paid
+	Lesson     LessonID         `json:"lesson,omitempty"` // the one that was completed
+	At         time.Time        `json:"at"`
+}
+
 // trail is who does what, for events and the audit log.
 type trail struct {
 	by core.Actor
@@ -80,6 +113,25 @@ func (t trail) changed(ctx context.Context, tx Tx, event string, c *Course, deta
 	}
 	return tx.Emit(ctx, core.NewEvent(event, subject, t.by, t.at, detail))
 }
+
+// learned returns an event of an enrollment.
+func (t trail) learned(event string, teacher core.UserID, e *Enrollment, lesson LessonID) core.Event {
+	return core.NewEvent(event, e.subject(), t.by, t.at, t.learning(teacher, e, lesson))
+}
+
+// auditLearning leaves an audit row of what somebody does to another's enrollment.
+func (t trail) auditLearning(ctx context.Context, tx Tx, action string, teacher core.UserID, e *Enrollment) error {
+	return t.audit(ctx, tx, action, e.subject(), t.learning(teacher, e, 0))
+}
+
+func (t trail) learning(teacher core.UserID, e *Enrollment, lesson LessonID) LearningChanged {
+	return LearningChanged{
+		Enrollment: e.ID, Course: e.Course, Slug: e.Slug, Teacher: teacher, User: e.User, Status: e.Status, Source: e.Source,
+		Price: e.PricePaid, Lesson: lesson, At: core.Time(t.at),
+	}
+}
+
+func (e *Enrollment) subject() string { return "enrollment/" + strconv.FormatInt(int64(e.ID), 10) }
 
 // shelf leaves an audit row of a category or a tag, and emits the event of the same
 // name. The creation of one has none: no course is under it.

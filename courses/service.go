@@ -33,6 +33,7 @@ type Config struct {
 	Cursors   *core.Cursors
 	Validator *core.Validator // nil means a new one
 	Clock     core.Clock      // nil means the machine's
+	Gates     []Gate          // close lessons besides the enrollment, the date and the prerequisites, after them
 
 	// Files, Links and Queued are what it takes to keep files of lessons; where one of
 	// them is missing, an upload fails with ErrFilesNotSetUp.
@@ -65,6 +66,7 @@ type Service struct {
 	cursors   *core.Cursors
 	validate  *core.Validator
 	clock     core.Clock
+	gates     []Gate
 	files     lessonFiles
 }
 
@@ -76,8 +78,9 @@ func NewService(c Config) *Service {
 	if c.Clock == nil {
 		c.Clock = core.SystemClock{}
 	}
+	gates := append([]Gate{enrollmentGate{}, dripGate{c.Clock}, prerequisiteGate{c.Store}}, c.Gates...)
 	files := lessonFiles{c.Files, c.Links, c.Queued, cmp.Or(c.MaxFile, DefaultMaxFile), media.NewImages()}
-	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock, files}
+	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock, gates, files}
 }
 
 // Page is one page of a list.
@@ -86,34 +89,51 @@ type Page[T any] struct {
 	Next  string // the cursor of the page after this one; empty on the last
 }
 
-// Course returns a course. Three statements, one more for a producer.
+// Course returns a course. Three statements, one more for a producer, for an archived
+// course and for one with prerequisites each.
 func (s *Service) Course(ctx context.Context, by core.Actor, slug string) (Course, error) {
 	ctx = core.WithOperation(ctx, "courses.Course")
 	c, _, err := s.visibleCourse(ctx, by, slug)
 	if err != nil {
 		return Course{}, err
 	}
-	return s.withTeacher(ctx, c)
+	return s.whole(ctx, c)
 }
 
 // visibleCourse returns a course that the actor sees and what else they may.
 func (s *Service) visibleCourse(ctx context.Context, by core.Actor, slug string) (Course, scope, error) {
+	c, may, _, err := s.visit(ctx, by, slug, false)
+	return c, may, err
+}
+
+// visit is visibleCourse with what the actor is to the course, which costs one
+// statement more: always with asLearner, else only where it decides whether they see
+// it. It is not asked of those who may edit the course, nor of nobody.
+func (s *Service) visit(ctx context.Context, by core.Actor, slug string, asLearner bool) (Course, scope, Learner, error) {
+	learner := Learner{User: by.UserID}
+	fail := func(err error) (Course, scope, Learner, error) { return Course{}, scope{}, learner, err }
 	if !core.ValidText(slug) {
-		return Course{}, scope{}, ErrCourseNotFound
+		return fail(ErrCourseNotFound)
 	}
 	may, err := s.scope(ctx, by)
 	if err != nil {
-		return Course{}, scope{}, err
+		return fail(err)
 	}
 	c, err := s.courseBySlug(ctx, slug)
 	if err != nil {
-		return Course{}, scope{}, err
+		return fail(err)
+	}
+	if (asLearner || c.Status == Archived) && !by.IsAnonymous() && !may.edits(c.Teacher.ID) {
+		if learner, err = s.store.LearnerOf(ctx, c.ID, by.UserID); err != nil {
+			return fail(err)
+		}
+		may = may.with(learner)
 	}
 	if !may.sees(&c) {
-		return Course{}, scope{}, ErrCourseNotFound
+		return fail(ErrCourseNotFound)
 	}
 	c.refresh()
-	return c, may, nil
+	return c, may, learner, nil
 }
 
 // courseBySlug reads a course by its present slug, or else by an old one.
@@ -129,8 +149,19 @@ func (s *Service) courseBySlug(ctx context.Context, slug string) (Course, error)
 	return s.store.CourseBySlug(ctx, present)
 }
 
-// withTeacher names the teacher of a course by one statement.
-func (s *Service) withTeacher(ctx context.Context, c Course) (Course, error) {
+// whole names the teacher of a course by one statement, and its prerequisites by one
+// where there are any.
+func (s *Service) whole(ctx context.Context, c Course) (Course, error) {
+	if c.PrerequisiteCount > 0 {
+		before, err := s.store.Prerequisites(ctx, c.ID)
+		if err != nil {
+			return Course{}, err
+		}
+		c.Prerequisites = make([]string, len(before))
+		for i := range before {
+			c.Prerequisites[i] = before[i].Slug
+		}
+	}
 	list := []Course{c}
 	err := s.nameTeachers(ctx, list)
 	return list[0], err
@@ -140,7 +171,7 @@ func (s *Service) withTeacher(ctx context.Context, c Course) (Course, error) {
 // between, what is stored is not refused any more: the caller's end does not count,
 // and where the names cannot be had it is core.ErrOutcomeUnknown, to look again.
 func (s *Service) answer(ctx context.Context, c Course) (Course, error) {
-	c, err := s.withTeacher(context.WithoutCancel(ctx), c)
+	c, err := s.whole(context.WithoutCancel(ctx), c)
 	if err != nil {
 		return Course{}, core.ErrOutcomeUnknown.Because(err)
 	}

@@ -15,7 +15,9 @@ type ListQuery struct {
 	Tag        TagID
 	Teacher    core.UserID
 	// Teachers limits the list to their courses when it is not nil.
-	Teachers  []core.UserID
+	Teachers []core.UserID
+	// Seated adds to those of Teachers the courses in which that user holds a seat.
+	Seated    core.UserID
 	Language  string // matches itself and itself followed by "-", without case
 	Currency  string
 	PriceMin  *int64
@@ -55,6 +57,7 @@ type Reader interface {
 	CourseReader
 	TreeReader
 	ContentReader
+	LearningReader
 	FileReader
 }
 
@@ -159,8 +162,8 @@ type ContentCount struct {
 // A getter named ForUpdate also takes a lock that lasts until the transaction ends:
 // another transaction that asks for it waits, and then reads what the first has
 // committed. Where writing transactions take turns anyway, it is a plain read.
-// Locks are taken in this order: the tree, then a course, then its teacher, then a
-// tag. Where that cannot be (a tag that is deleted changes its courses), a deadlock is
+// Locks are taken in this order: the tree, then a course, then its teacher, then an
+// enrollment, then a tag. Where that cannot be (a tag that is deleted changes its courses), a deadlock is
 // what Update runs again.
 type Tx interface {
 	Reader
@@ -168,6 +171,7 @@ type Tx interface {
 	CourseWriter
 	TreeWriter
 	ContentWriter
+	LearningWriter
 	FileWriter
 }
 
@@ -192,14 +196,14 @@ type CourseWriter interface {
 	// accounts may live in another store.
 	InsertCourses(ctx context.Context, courses []Course) ([]Course, error)
 	// UpdateCourses writes every field of the courses with these ids, tags too, but
-	// not Stats; a zero CreatedAt keeps what is stored. A missing one is
+	// not Stats and the prerequisites; a zero CreatedAt keeps what is stored. A missing one is
 	// ErrCourseNotFound. A slug that another course has or had is ErrSlugTaken.
 	// The one that a course leaves stays its own, and it may take it again, if it is
 	// published or has a PublishedAt before the update; else it is free. More than
 	// MaxOldSlugs of a course are ErrTooMany.
 	UpdateCourses(ctx context.Context, courses []Course) error
-	// DeleteCourse removes a course with its modules, lessons, old slugs, statistics
-	// and entry of the full-text index. A missing one is ErrCourseNotFound; one that
+	// DeleteCourse removes a course with its modules, lessons, old slugs, statistics,
+	// prerequisites, bookmarks and entry of the full-text index. A missing one is ErrCourseNotFound; one that
 	// other rows refer to is ErrCourseInUse, after which the Update fails.
 	DeleteCourse(ctx context.Context, id CourseID) error
 }
@@ -266,8 +270,8 @@ type ContentWriter interface {
 	// InsertLessons adds lessons and returns them with ids, in order. A taken
 	// position is ErrPositionTaken.
 	InsertLessons(ctx context.Context, lessons []Lesson) ([]Lesson, error)
-	// UpdateLessons writes title, kind, content, text policy, duration and preview of
-	// the lessons with these ids. A missing one is ErrLessonNotFound.
+	// UpdateLessons writes title, kind, content, text policy, duration, preview and when
+	// they open, of the lessons with these ids. A missing one is ErrLessonNotFound.
 	UpdateLessons(ctx context.Context, lessons []Lesson) error
 	// DeleteLesson removes a lesson of the course, or fails with ErrLessonNotFound.
 	// The positions of the others stay.

@@ -37,6 +37,11 @@ var Points = []string{
 	"courses.move.after_update",
 	"courses.move.after_recount",
 	"courses.process_file.after_replaced",
+	"courses.seat.after_write",
+	"courses.unseat.after_write",
+	"courses.promote.after_write",
+	"courses.complete.after_progress",
+	"courses.complete.after_update",
 	"sqlstore.update.after_closure",
 	"sqlstore.update.after_events",
 	"sqlstore.update.before_commit", // the caller's context has been looked at for the last time

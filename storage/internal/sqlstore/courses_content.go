@@ -44,15 +44,18 @@ type lessonRow struct {
 	DurationSeconds int64            `bun:"duration_seconds"`
 	FreePreview     bool             `bun:"free_preview"`
 	TextPolicy      int              `bun:"text_policy"`
+	OpensAt         bun.NullTime     `bun:"opens_at"`
+	OpensAfterDays  int              `bun:"opens_after_days"`
 }
 
-const selectLessons = "SELECT l.id, l.module_id, l.course_id, l.position, l.title, l.kind, l.content, l.duration_seconds, l.free_preview, l.text_policy, l.version, m.position AS module_position FROM ustat_modules AS m JOIN ustat_lessons AS l ON l.module_id = m.id"
+const selectLessons = "SELECT l.id, l.module_id, l.course_id, l.position, l.title, l.kind, l.content, l.duration_seconds, l.free_preview, l.text_policy, l.opens_at, l.opens_after_days, l.version, m.position AS module_position FROM ustat_modules AS m JOIN ustat_lessons AS l ON l.module_id = m.id"
 
 func scanLesson(rows *sql.Rows, l *courses.Lesson) error {
 	var seconds int64
+	var opens sql.NullTime
 	err := rows.Scan(&l.ID, &l.ModuleID, &l.CourseID, &l.Position, &l.Title, &l.Kind, &l.Content, &seconds, &l.FreePreview,
-		&l.TextPolicy, &l.Version, &l.ModulePosition)
-	l.Duration = time.Duration(seconds) * time.Second
+		&l.TextPolicy, &opens, &l.OpensAfterDays, &l.Version, &l.ModulePosition)
+	l.Duration, l.OpensAt = time.Duration(seconds)*time.Second, timeOf(opens)
 	return err
 }
 
@@ -262,6 +265,7 @@ func lessonRows(list []courses.Lesson) []lessonRow {
 		rows[i] = lessonRow{
 			ID: l.ID, ModuleID: l.ModuleID, CourseID: l.CourseID, Position: l.Position, Title: l.Title, Kind: l.Kind, Content: l.Content,
 			DurationSeconds: int64(l.Duration / time.Second), FreePreview: l.FreePreview, TextPolicy: l.TextPolicy,
+			OpensAt: nullTime(l.OpensAt), OpensAfterDays: l.OpensAfterDays,
 		}
 	}
 	return rows
@@ -295,7 +299,7 @@ func (t coursesTx) UpdateLessons(ctx context.Context, list []courses.Lesson) err
 		return err
 	}
 	return t.Tx.atomically(ctx, func() error {
-		return updateRows(ctx, t.Tx, lessonRows(list), courses.ErrLessonNotFound, "title", "kind", "content", "text_policy", "duration_seconds", "free_preview")
+		return updateRows(ctx, t.Tx, lessonRows(list), courses.ErrLessonNotFound, "title", "kind", "content", "text_policy", "duration_seconds", "free_preview", "opens_at", "opens_after_days")
 	})
 }
 

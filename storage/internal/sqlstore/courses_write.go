@@ -34,6 +34,7 @@ type courseWriteRow struct {
 	PublishedAt   bun.NullTime     `bun:"published_at"`
 	TextPolicy    int              `bun:"text_policy"`
 	Rejection     string           `bun:"rejection"`
+	Capacity      int              `bun:"capacity"`
 	FTS           string           `bun:"fts,type:tsvector"`
 	FTSHead       string           `bun:"fts_head,type:tsvector"`
 }
@@ -47,7 +48,7 @@ func newCourseWriteRow(c courses.Course, doc Document) courseWriteRow {
 		Language: c.Language, Lang: baseLanguage(c.Language), PriceMinor: c.Price.Minor, Currency: c.Price.Currency, Status: c.Status,
 		TeacherID: c.Teacher.ID, CategoryID: nullID(int64(c.Category.ID)), TitleWords: len(doc.Title),
 		CreatedAt: core.Time(c.CreatedAt), UpdatedAt: core.Time(c.UpdatedAt),
-		TextPolicy: c.TextPolicy, Rejection: c.Rejection,
+		TextPolicy: c.TextPolicy, Rejection: c.Rejection, Capacity: c.Capacity,
 	}
 	if !c.PublishedAt.IsZero() {
 		row.PublishedAt = bun.NullTime{Time: core.Time(c.PublishedAt)}
@@ -261,7 +262,7 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 			return err
 		}
 		set := []string{
-			"slug", "title", "description", "requirements", "text_policy", "language", "lang", "price_minor", "currency", "status", "rejection",
+			"slug", "title", "description", "requirements", "text_policy", "language", "lang", "price_minor", "currency", "status", "rejection", "capacity",
 			"teacher_id", "category_id", "title_words", "created_at", "updated_at", "published_at",
 		}
 		if _, beside := t.Tx.db.dialect.Search.(TextColumns); beside {
@@ -374,7 +375,7 @@ func (t coursesTx) countOldSlugs(ctx context.Context, left []oldSlugRow) error {
 
 // DeleteCourse implements courses.CourseWriter.
 func (t coursesTx) DeleteCourse(ctx context.Context, id courses.CourseID) error {
-	for _, table := range [...]string{"ustat_lessons", "ustat_modules", "ustat_course_tags", "ustat_course_slugs", "ustat_course_stats"} {
+	for _, table := range [...]string{"ustat_lessons", "ustat_modules", "ustat_course_tags", "ustat_course_slugs", "ustat_course_stats", "ustat_prerequisites", "ustat_bookmarks"} {
 		if _, err := t.Tx.rawExec(ctx, "DELETE FROM "+table+" WHERE course_id = ?", id); err != nil {
 			return inUse(err)
 		}
@@ -400,18 +401,11 @@ func inUse(err error) error {
 // CourseForUpdate implements courses.CourseWriter. The row is locked before it is
 // read with what belongs to it, so that all of it is as the last writer left it.
 func (t coursesTx) CourseForUpdate(ctx context.Context, slug string) (courses.Course, error) {
-	if !core.ValidText(slug) {
-		return courses.Course{}, courses.ErrCourseNotFound
-	}
-	var ids []courses.CourseID
-	if err := t.Tx.rawScan(ctx, &ids, "SELECT id FROM ustat_courses WHERE id = coalesce((SELECT id FROM ustat_courses WHERE slug = ?),"+
-		" (SELECT course_id FROM ustat_course_slugs WHERE slug = ?))"+t.Tx.db.dialect.ForUpdate, slug, slug); err != nil {
+	id, err := t.lockCourse(ctx, slug)
+	if err != nil {
 		return courses.Course{}, err
 	}
-	if len(ids) == 0 {
-		return courses.Course{}, courses.ErrCourseNotFound
-	}
-	found, err := t.coursesWhere(ctx, "c.id = ?", []any{ids[0]})
+	found, err := t.coursesWhere(ctx, "c.id = ?", []any{id})
 	if err == nil && len(found) == 0 {
 		err = courses.ErrCourseNotFound
 	}
@@ -419,6 +413,22 @@ func (t coursesTx) CourseForUpdate(ctx context.Context, slug string) (courses.Co
 		return courses.Course{}, err
 	}
 	return found[0], nil
+}
+
+// lockCourse locks the course that has a slug, or had it.
+func (t coursesTx) lockCourse(ctx context.Context, slug string) (courses.CourseID, error) {
+	if !core.ValidText(slug) {
+		return 0, courses.ErrCourseNotFound
+	}
+	var ids []courses.CourseID
+	if err := t.Tx.rawScan(ctx, &ids, "SELECT id FROM ustat_courses WHERE id = coalesce((SELECT id FROM ustat_courses WHERE slug = ?),"+
+		" (SELECT course_id FROM ustat_course_slugs WHERE slug = ?))"+t.Tx.db.dialect.ForUpdate, slug, slug); err != nil {
+		return 0, err
+	}
+	if len(ids) == 0 {
+		return 0, courses.ErrCourseNotFound
+	}
+	return ids[0], nil
 }
 
 // LockTeacher implements courses.CourseWriter.

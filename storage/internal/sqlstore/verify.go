@@ -29,6 +29,15 @@ var rules = []rule{
 		" WHERE s.revoked_at IS NULL GROUP BY s.id HAVING sum(CASE WHEN t.used_at IS NULL THEN 1 ELSE 0 END) = 0"},
 	{"no active admin is left", "SELECT 'the audit log knows of one' FROM (SELECT count(*) AS n FROM ustat_users WHERE role = 'admin' AND active) AS admins" +
 		" WHERE n = 0 AND EXISTS (SELECT 1 FROM ustat_audit WHERE action = 'accounts.role_changed' AND detail LIKE '%\"from\":\"admin\"%')"},
+	{"statistics that count other students or completions than there are", "SELECT c.slug FROM ustat_courses AS c JOIN ustat_course_stats ON ustat_course_stats.course_id = c.id WHERE " + miscounted},
+	{"a course with more students than seats", "SELECT c.slug FROM ustat_courses AS c WHERE c.capacity > 0 AND c.capacity <" +
+		" (SELECT count(*) FROM ustat_enrollments AS e WHERE e.course_id = c.id AND e.status IN ('active', 'completed'))"},
+	{"somebody who waits for a seat that is free", "SELECT DISTINCT c.slug FROM ustat_courses AS c JOIN ustat_enrollments AS e ON e.course_id = c.id AND e.status = 'waiting'" +
+		" JOIN ustat_course_stats AS s ON s.course_id = c.id WHERE c.status = 'published' AND (c.capacity = 0 OR s.students < c.capacity)"},
+	{"an enrollment whose status and times contradict each other", "SELECT CAST(id AS TEXT) FROM ustat_enrollments WHERE (status = 'completed' AND completed_at IS NULL)" +
+		" OR (status = 'active' AND completed_at IS NOT NULL) OR (status IN ('cancelled', 'refunded')) <> (ended_at IS NOT NULL)"},
+	{"a course with another number of prerequisites than it counts", "SELECT c.slug FROM ustat_courses AS c WHERE c.prerequisite_count <>" +
+		" (SELECT count(*) FROM ustat_prerequisites AS p WHERE p.course_id = c.id)"},
 	{"an event without a store, a type, a version or a subject", "SELECT CAST(id AS TEXT) FROM ustat_outbox WHERE store = '' OR type = '' OR version < 1 OR subject = ''"},
 }
 
