@@ -58,6 +58,9 @@ type Config struct {
 	// MaxLessonFile is how many bytes a file of a lesson has at most. Zero means
 	// courses.DefaultMaxFile.
 	MaxLessonFile int64
+	// Certificates makes the documents of certificates: see courses/certificate. Nil means
+	// that certificates are issued and verified without one.
+	Certificates courses.CertificateRenderer
 	// ReportFormats are the formats of reports beside CSV: see reports/xlsx. Every process
 	// that works jobs has the same ones.
 	ReportFormats []reports.Format
@@ -261,7 +264,7 @@ func (p *Platform) assemble() {
 	p.Courses = courses.NewService(courses.Config{
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
 		Gates: c.Gates,
-		Files: c.Files, Links: p.links, Queued: c.Queue != nil, MaxFile: c.MaxLessonFile,
+		Files: c.Files, Links: p.links, Queued: c.Queue != nil, MaxFile: c.MaxLessonFile, Certificates: c.Certificates,
 	})
 	p.Reports = reports.NewService(reports.Config{
 		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Users: p.Accounts, Links: p.links,

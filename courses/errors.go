@@ -65,6 +65,14 @@ var (
 	ErrNotCompleted = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.not_completed", Message: "the course is not completed"}
 )
 
+// The errors of a certificate's document.
+var (
+	// ErrCertificateRevoked is for the document of a certificate that does not count.
+	ErrCertificateRevoked = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.certificate_revoked", Message: "the certificate was revoked"}
+	// ErrCertificatesNotSetUp is for a platform without Config.Certificates.
+	ErrCertificatesNotSetUp = &core.Error{Kind: core.KindUnavailable, Code: "courses.certificates_not_set_up", Message: "this platform makes no documents of certificates"}
+)
+
 // The errors of purchases.
 var (
 	ErrOrderNotFound   = &core.Error{Kind: core.KindNotFound, Code: "courses.order_not_found", Message: "there is no such order"}

@@ -279,11 +279,7 @@ func (s *Service) LinkFile(ctx context.Context, by core.Actor, course string, le
 
 // lockedBecause returns ErrLessonLocked with why.
 func lockedBecause(reasons []string) error {
-	bad := make([]core.Violation, len(reasons))
-	for i, reason := range reasons {
-		bad[i] = core.Violation{Field: "lesson", Code: reason, Message: "the lesson is closed"}
-	}
-	return ErrLessonLocked.With(bad...)
+	return ErrLessonLocked.With(core.Invalid("lesson", "locked", "", strings.Join(reasons, " "), "the lesson is closed: "+strings.Join(reasons, ", ")).Violations...)
 }
 
 // served returns the key of what is handed out.

@@ -43,6 +43,10 @@ type Config struct {
 	// MaxFile is how many bytes a file of a lesson has at most. Zero means
 	// DefaultMaxFile.
 	MaxFile int64
+
+	// Certificates makes the documents of certificates. Nil means that there are none: see
+	// package courses/certificate.
+	Certificates CertificateRenderer
 }
 
 // Service holds the rules of the catalogue. It is safe for concurrent use.
@@ -68,6 +72,8 @@ type Service struct {
 	clock     core.Clock
 	gates     []Gate
 	files     lessonFiles
+
+	certificates CertificateRenderer
 }
 
 // NewService returns a Service. Store, Users and Cursors are required.
@@ -80,7 +86,7 @@ func NewService(c Config) *Service {
 	}
 	gates := append([]Gate{enrollmentGate{}, dripGate{c.Clock}, prerequisiteGate{c.Store}}, c.Gates...)
 	files := lessonFiles{c.Files, c.Links, c.Queued, cmp.Or(c.MaxFile, DefaultMaxFile), media.NewImages()}
-	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock, gates, files}
+	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock, gates, files, c.Certificates}
 }
 
 // Page is one page of a list.

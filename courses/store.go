@@ -59,6 +59,7 @@ type Reader interface {
 	ContentReader
 	LearningReader
 	FileReader
+	CertificateReader
 }
 
 // CourseReader reads courses. Each returns them whole but for the teacher's names.
@@ -173,6 +174,7 @@ type Tx interface {
 	ContentWriter
 	LearningWriter
 	FileWriter
+	CertificateWriter
 }
 
 // CourseWriter writes courses.

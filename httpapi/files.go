@@ -71,15 +71,20 @@ func (a *api) mountFiles() {
 	})
 }
 
-// sendFile sends a file to be saved, and never to be shown: its type is one of the
-// fixed ones of blob, and a browser that shows it all the same runs nothing in it.
+// sendFile sends the file of a link.
 func sendFile(w http.ResponseWriter, r *http.Request, o opened) {
-	h := w.Header()
-	h.Set("Content-Type", o.link.MediaType())
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": o.link.Name}))
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
+	asDownload(w.Header(), o.link.MediaType(), o.link.Name)
 	// What is under a key never changes: so a range goes on where it broke off (If-Range).
-	h.Set("ETag", `"`+string(o.link.Key)+`"`)
+	w.Header().Set("ETag", `"`+string(o.link.Key)+`"`)
 	withDeadlines(w)
 	http.ServeContent(w, r, "", o.file.ModTime, o.file)
+}
+
+// asDownload says of a file that it is to be saved, and never to be shown: its type is
+// one of the fixed ones of blob, and a browser that shows it all the same runs nothing
+// in it.
+func asDownload(h http.Header, mediaType, name string) {
+	h.Set("Content-Type", mediaType)
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
 }

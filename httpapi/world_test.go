@@ -20,6 +20,7 @@ import (
 	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/courses/certificate"
 	"github.com/ustat/ustat/httpapi"
 	"github.com/ustat/ustat/internal/pgtest"
 	"github.com/ustat/ustat/reports"
@@ -41,15 +42,16 @@ const linkKey = "0123456789abcdef0123456789abcdef"
 
 // world is a platform with one user of each kind, signed in.
 type world struct {
-	t       *testing.T
-	p       *ustat.Platform
-	backend *storage.Backend
-	queue   *tasks.Memory // nobody works it
-	h       http.Handler
-	db      *sql.DB           // to look into what is stored
-	tokens  map[string]string // access tokens by username; none for anonymous
-	n       int               // makes names
-	report  *reports.Report   // of the owner, done; see doneReport
+	t          *testing.T
+	p          *ustat.Platform
+	backend    *storage.Backend
+	queue      *tasks.Memory // nobody works it
+	h          http.Handler
+	db         *sql.DB              // to look into what is stored
+	tokens     map[string]string    // access tokens by username; none for anonymous
+	enrollment courses.EnrollmentID // of the student; see completed
+	n          int                  // makes names
+	report     *reports.Report      // of the owner, done; see doneReport
 }
 
 func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB)) *world {
@@ -58,8 +60,10 @@ func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB))
 	queue := tasks.NewMemory(nil)
 	files, err := blob.Dir(t.TempDir(), nil)
 	require.NoError(t, err)
+	printer, err := certificate.New(certificate.Options{})
+	require.NoError(t, err)
 	p, err := ustat.New(b, &ustat.Config{
-		Queue: queue, TaskConcurrency: -1, NoRelay: true, Files: files, LinkKey: []byte(linkKey), ReportFormats: []reports.Format{xlsx.Format},
+		Queue: queue, TaskConcurrency: -1, NoRelay: true, Files: files, LinkKey: []byte(linkKey), ReportFormats: []reports.Format{xlsx.Format}, Certificates: printer,
 	})
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context()))
@@ -291,6 +295,17 @@ var requests = map[string]func(w *world, s subject) request{
 	"lessons-update": func(_ *world, s subject) request {
 		return s.at("/lessons/"+s.lessons[0]+"/", object{"title": "Changed"})
 	},
+	"certificates-issue": func(w *world, _ subject) request {
+		return request{"/enrollments/" + w.completed() + "/certificate/", nil}
+	},
+	"certificates-get": func(w *world, _ subject) request {
+		w.certificate()
+		return request{"/enrollments/" + w.completed() + "/certificate/", nil}
+	},
+	"certificates-verify": func(w *world, _ subject) request {
+		return request{"/certificates/" + w.certificate() + "/verify/", nil}
+	},
+	"certificates-pdf":    func(w *world, _ subject) request { return request{"/certificates/" + w.certificate() + "/pdf/", nil} },
 	"lessons-file-get":    func(w *world, s subject) request { return s.at(w.withFile(s, true), nil) },
 	"lessons-file-put":    func(w *world, s subject) request { return s.at(w.withFile(s, false)+"?name=a.txt", "some text") },
 	"lessons-file-delete": func(w *world, s subject) request { return s.at(w.withFile(s, true), nil) },
@@ -301,6 +316,38 @@ var requests = map[string]func(w *world, s subject) request{
 }
 
 type object = map[string]any
+
+// completed returns the id of an enrollment of the student in a course of the owner
+// that is completed.
+func (w *world) completed() string {
+	if w.enrollment != 0 {
+		return fmt.Sprint(w.enrollment)
+	}
+	t, ctx, s := w.t, w.t.Context(), w.course(courses.Published)
+	_, err := w.p.Courses.Edit(ctx, accounts.System, s.slug, courses.CourseEdit{Price: &core.Money{Currency: "USD"}})
+	require.NoError(t, err)
+	student, err := w.p.Accounts.UserByUsername(ctx, "student")
+	require.NoError(t, err)
+	by := core.Actor{UserID: student.ID, Role: student.Role}
+	e, err := w.p.Courses.Enroll(ctx, by, s.slug, "")
+	require.NoError(t, err)
+	for _, text := range s.lessons {
+		id, err := strconv.ParseInt(text, 10, 64)
+		require.NoError(t, err)
+		_, err = w.p.Courses.CompleteLesson(ctx, by, e.ID, courses.LessonID(id))
+		require.NoError(t, err)
+	}
+	w.enrollment = e.ID
+	return fmt.Sprint(e.ID)
+}
+
+// certificate returns the code of the certificate of completed.
+func (w *world) certificate() string {
+	w.completed()
+	c, err := w.p.Courses.IssueCertificate(w.t.Context(), accounts.System, w.enrollment)
+	require.NoError(w.t, err)
+	return c.Code
+}
 
 // withFile makes the first lesson of a course one with a file, where it is a course, and
 // returns the path of that.
@@ -403,7 +450,7 @@ func (w *world) snapshot() string {
 	var out strings.Builder
 	for _, table := range []string{
 		"users", "profiles", "specializations", "producer_teachers", "categories", "tags", "courses", "course_stats", "course_tags", "course_slugs",
-		"modules", "lessons", "lesson_files", "reports", "outbox", "audit",
+		"modules", "lessons", "lesson_files", "enrollments", "certificates", "reports", "outbox", "audit",
 	} {
 		rows, err := w.db.QueryContext(w.t.Context(), "SELECT * FROM ustat_"+table+" ORDER BY 1, 2")
 		require.NoError(w.t, err)

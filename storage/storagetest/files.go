@@ -168,7 +168,9 @@ func (s suite) files() {
 		}
 		require.Empty(t, expired(day.Add(time.Minute), 10))
 		require.ElementsMatch(t, []uuid.UUID{soon.ID}, expired(day.Add(time.Minute+time.Microsecond), 10))
-		write(t, b, func(ctx context.Context, tx courses.Tx) error { return tx.DeleteLesson(ctx, lessons[1].CourseID, lessons[1].ID) })
+		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			return tx.DeleteLesson(ctx, lessons[1].CourseID, lessons[1].ID)
+		})
 		require.ElementsMatch(t, []uuid.UUID{soon.ID, orphan.ID}, expired(day.Add(time.Minute+time.Microsecond), 10))
 		require.Len(t, expired(day.Add(24*time.Hour), 2), 2)
 		gone, err := b.Courses.LessonFileByID(timeout(t), orphan.ID)

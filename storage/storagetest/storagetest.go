@@ -86,6 +86,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.search()
 	s.authoring()
 	s.files()
+	s.certificates()
 }
 
 // RunKeys runs the cases of storage.Keys.

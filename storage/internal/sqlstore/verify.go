@@ -38,6 +38,8 @@ var rules = []rule{
 		" OR (status = 'active' AND completed_at IS NOT NULL) OR (status IN ('cancelled', 'refunded')) <> (ended_at IS NOT NULL)"},
 	{"a course with another number of prerequisites than it counts", "SELECT c.slug FROM ustat_courses AS c WHERE c.prerequisite_count <>" +
 		" (SELECT count(*) FROM ustat_prerequisites AS p WHERE p.course_id = c.id)"},
+	{"a certificate of a course that was not completed", "SELECT k.code FROM ustat_certificates AS k JOIN ustat_enrollments AS e ON e.id = k.enrollment_id" +
+		" WHERE e.completed_at IS NULL OR e.status IN ('waiting', 'active')"},
 	{"an event without a store, a type, a version or a subject", "SELECT CAST(id AS TEXT) FROM ustat_outbox WHERE store = '' OR type = '' OR version < 1 OR subject = ''"},
 }
 
