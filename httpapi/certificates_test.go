@@ -65,7 +65,7 @@ func TestAPlatformWithoutDocumentsOfCertificatesSaysSo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, engines()["sqlite"])
 	code := w.certificate()
-	bare, err := ustat.New(w.backend, nil)
+	bare, err := ustat.New(w.b, nil)
 	require.NoError(t, err)
 	require.NoError(t, bare.Start(t.Context()))
 	w.h, err = httpapi.New(bare, nil)

@@ -24,7 +24,7 @@ import (
 func (w *world) lastFile(s subject) courses.LessonFile {
 	id, err := strconv.ParseInt(s.lessons[0], 10, 64)
 	require.NoError(w.t, err)
-	list, err := w.backend.Courses.LessonFiles(w.t.Context(), []courses.LessonID{courses.LessonID(id)})
+	list, err := w.b.Courses.LessonFiles(w.t.Context(), []courses.LessonID{courses.LessonID(id)})
 	require.NoError(w.t, err)
 	require.NotEmpty(w.t, list)
 	return list[0]

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/google/uuid"
 
@@ -19,19 +20,23 @@ import (
 func table(p *ustat.Platform, b *storage.Backend) map[string]killtest.Func {
 	w := worker{p, b}
 	return map[string]killtest.Func{
-		"accounts.register": w.register,
-		"accounts.login":    w.login,
-		"accounts.refresh":  w.refresh,
-		"accounts.role":     w.role,
-		"accounts.disable":  w.disable,
-		"courses.create":    w.create,
-		"courses.submit":    w.move(p.Courses.Submit),
-		"courses.publish":   w.move(p.Courses.Publish),
-		"courses.archive":   w.move(p.Courses.Archive),
-		"courses.restore":   w.move(p.Courses.Restore),
-		"courses.module":    w.module,
-		"courses.lesson":    w.lesson,
-		"courses.file":      w.file,
+		"accounts.register":   w.register,
+		"accounts.login":      w.login,
+		"accounts.refresh":    w.refresh,
+		"accounts.role":       w.role,
+		"accounts.disable":    w.disable,
+		"courses.create":      w.create,
+		"courses.submit":      w.move(p.Courses.Submit),
+		"courses.publish":     w.move(p.Courses.Publish),
+		"courses.archive":     w.move(p.Courses.Archive),
+		"courses.restore":     w.move(p.Courses.Restore),
+		"courses.module":      w.module,
+		"courses.lesson":      w.lesson,
+		"courses.file":        w.file,
+		"courses.enroll":      w.enroll,
+		"courses.cancel":      w.cancel,
+		"courses.complete":    w.complete,
+		"courses.certificate": w.certificate,
 	}
 }
 
@@ -142,4 +147,53 @@ func (w worker) file(ctx context.Context, args map[string]string) (any, error) {
 	}
 	service := courses.NewService(courses.Config{Store: w.b.Courses, Users: w.p.Accounts, Files: files, Links: new(blob.Links), Queued: true})
 	return nil, service.ProcessLessonFile(ctx, id)
+}
+
+func (w worker) enroll(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.Enroll(ctx, by, args["slug"], "")
+}
+
+func (w worker) cancel(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.Cancel(ctx, by, args["slug"], "")
+}
+
+// complete says that the first lesson of a course is done.
+func (w worker) complete(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	enrolled, err := w.p.Courses.Enrollments(ctx, by, courses.EnrollmentFilter{Course: args["slug"]}, core.Page{Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	lessons, err := w.p.Courses.Lessons(ctx, by, args["slug"], 0, core.Page{Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(enrolled.Items) == 0 || len(lessons.Items) == 0 {
+		return nil, courses.ErrEnrollmentNotFound
+	}
+	return w.p.Courses.CompleteLesson(ctx, by, enrolled.Items[0].ID, lessons.Items[0].ID)
+}
+
+// certificate issues the one of an enrollment.
+func (w worker) certificate(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	id, err := strconv.ParseInt(args["enrollment"], 10, 64)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.IssueCertificate(ctx, by, courses.EnrollmentID(id))
 }
