@@ -9,6 +9,7 @@ import (
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/reports"
 	"github.com/ustat/ustat/tasks"
 )
@@ -82,6 +83,18 @@ func (p *Platform) makeReport(ctx context.Context, e core.Event) error {
 	return p.Reports.Make(ctx, asked.ID)
 }
 
+// LessonFilesTask is the name of the subscriber that looks at files of lessons.
+const LessonFilesTask = "ustat.lesson_files"
+
+// processFile is the job of a file that was uploaded.
+func (p *Platform) processFile(ctx context.Context, e core.Event) error {
+	var uploaded courses.FileChanged
+	if err := json.Unmarshal(e.Payload, &uploaded); err != nil {
+		return tasks.Discard(err)
+	}
+	return p.Courses.ProcessLessonFile(ctx, uploaded.File)
+}
+
 // Subscribe adds a subscriber to the events of every store, before Start. Every
 // process of a platform that delivers events (see Config.NoRelay) has the same
 // subscribers: an event goes to those of the process that takes it over. It fails as
@@ -105,6 +118,11 @@ func (p *Platform) startTasks(ctx context.Context) error {
 	}
 	if err := p.subscribeAchievements(); err != nil {
 		return err
+	}
+	if c.Files != nil {
+		if err := p.Subscribe(tasks.Subscription{Name: LessonFilesTask, Types: []string{courses.EventFileUploaded}, Timeout: 10 * time.Minute, Handle: p.processFile}); err != nil {
+			return err
+		}
 	}
 	if len(c.Payments) > 0 {
 		if err := p.Tasks.Every(tasks.Periodic{Name: OrdersTask, Every: time.Minute, Timeout: 10 * time.Minute, Do: p.settleOrders}); err != nil {
@@ -170,6 +188,7 @@ func (p *Platform) cleanup(ctx context.Context, _ time.Time) error {
 		{"revoked sessions", now.Add(-r.RefreshTokens - p.config.RefreshTTL), p.forgetInAccounts(accounts.Tx.ForgetSessions)},
 		{"jobs", now.Add(-r.Jobs), p.config.Queue.Cleanup},
 		{"reports", now, p.Reports.Cleanup},
+		{"files of lessons", now, p.Courses.CleanFiles},
 	}
 	if p.backend.Reports != nil {
 		all = append(all, batches{"events of reports", now.Add(-r.Outbox), p.backend.Reports.Forget})

@@ -51,10 +51,16 @@ type Config struct {
 	// of a platform. Nil means one is made at the first Start and kept in the main
 	// database.
 	LinkKey []byte
-	// Files keeps the files that the platform makes: blob.Dir keeps them in a folder,
-	// blob/s3 in a bucket, the same for every process of a platform. Without one, or
-	// without a Queue, there are no reports.
+	// Files keeps the files that the platform makes and takes: blob.Dir keeps them in a
+	// folder, blob/s3 in a bucket, the same for every process of a platform. Without one,
+	// or without a Queue, there are no reports and no files of lessons.
 	Files blob.Store
+	// MaxLessonFile is how many bytes a file of a lesson has at most. Zero means
+	// courses.DefaultMaxFile.
+	MaxLessonFile int64
+	// Certificates makes the documents of certificates: see courses/certificate. Nil means
+	// that certificates are issued and verified without one.
+	Certificates courses.CertificateRenderer
 	// ReportFormats are the formats of reports beside CSV: see reports/xlsx. Every process
 	// that works jobs has the same ones.
 	ReportFormats []reports.Format
@@ -194,6 +200,9 @@ func (c *Config) setDefaults() (err error) {
 	if err := accounts.CheckRules(c.Achievements); err != nil {
 		return err
 	}
+	if c.MaxLessonFile < 0 {
+		return core.Invalid("MaxLessonFile", "min", "1", strconv.FormatInt(c.MaxLessonFile, 10), "a file has at least a byte's room")
+	}
 	if c.Hasher == nil {
 		c.Hasher, err = password.New(password.Options{})
 	}
@@ -284,6 +293,7 @@ func (p *Platform) assemble() {
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
 		Payments: providers, OrderTTL: c.OrderTTL, ReturnURL: c.PaymentReturnURL,
 		Gates: c.Gates,
+		Files: c.Files, Links: p.links, Queued: c.Queue != nil, MaxFile: c.MaxLessonFile, Certificates: c.Certificates,
 	})
 	p.Reports = reports.NewService(reports.Config{
 		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Users: p.Accounts, Links: p.links,

@@ -69,6 +69,8 @@ const (
 	EventRefunded        = "courses.refunded"
 	EventLessonCompleted = "courses.lesson_completed"
 	EventCompleted       = "courses.completed"
+
+	EventCertificateIssued = "courses.certificate_issued"
 )
 
 // The events of bookmarks. Their subject is "course/" and its id, their payload a

@@ -61,6 +61,8 @@ type Reader interface {
 	FactReader
 	WalkReader
 	OrderReader
+	FileReader
+	CertificateReader
 }
 
 // CourseReader reads courses. Each returns them whole but for the teacher's names.
@@ -180,6 +182,8 @@ type Tx interface {
 	ContentWriter
 	LearningWriter
 	OrderWriter
+	FileWriter
+	CertificateWriter
 }
 
 // Standing is what decides whether a user may teach.

@@ -142,6 +142,7 @@ func newAPI(p *ustat.Platform, options Options) *api {
 	a.mountAuthoring()
 	a.mountLearning()
 	a.mountOrders()
+	a.mountCertificates()
 	a.mountReports()
 	a.mountFiles()
 	a.mountJobs()

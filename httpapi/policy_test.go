@@ -157,8 +157,11 @@ func TestFlagsCannotBeSetByTheWay(t *testing.T) {
 					continue
 				}
 				q := build(w, s)
+				base, isJSON := q.body.(object)
+				if q.body != nil && !isJSON {
+					continue // a file is taken as it is
+				}
 				taken := fieldsOf(t, op)
-				base, _ := q.body.(object)
 				before := w.snapshot()
 				for _, flag := range flags {
 					for _, body := range w.smuggled(base, flag, taken) {

@@ -45,6 +45,7 @@ var Points = []string{
 	"reports.make.after_end",    // the report is done, and files of earlier attempts are there
 	"tasks.attempt.after_handler",
 	"reports.cleanup.after_files",
+	"courses.process_file.after_replaced",
 	"courses.seat.after_write",
 	"courses.unseat.after_write",
 	"courses.promote.after_write",

@@ -98,6 +98,8 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.coupons()
 	s.facts()
 	s.learningTransfer()
+	s.files()
+	s.certificates()
 }
 
 // RunKeys runs the cases of storage.Keys.

@@ -70,7 +70,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Println("ready")
-	return work.Do(ctx, table(platform, config.Queue))
+	return work.Do(ctx, table(platform, backend, config.Queue))
 }
 
 // withJobs gives a platform what it needs to do work in the background.

@@ -66,6 +66,8 @@ var rules = []rule{
 		" WHERE n.source = 'purchase' AND n.status IN ('active', 'completed', 'waiting') AND e.user_id IS NULL"},
 	{"a bought right to a course without an order", "SELECT CAST(user_id AS TEXT) FROM ustat_entitlements WHERE source = 'purchase' AND order_id IS NULL"},
 	{"two orders of one user that are paid for one course", "SELECT CAST(min(CAST(id AS TEXT)) AS TEXT) FROM ustat_orders WHERE status = 'paid' GROUP BY course_id, user_id HAVING count(*) > 1"},
+	{"a certificate of a course that was not completed", "SELECT k.code FROM ustat_certificates AS k JOIN ustat_enrollments AS e ON e.id = k.enrollment_id" +
+		" WHERE e.completed_at IS NULL OR e.status IN ('waiting', 'active')"},
 	{"an event without a store, a type, a version or a subject", "SELECT CAST(id AS TEXT) FROM ustat_outbox WHERE store = '' OR type = '' OR version < 1 OR subject = ''"},
 }
 
