@@ -301,3 +301,34 @@ func fields(err error) (names []string) {
 	}
 	return names
 }
+
+// Slugs that profiles have since before the rules keep them.
+func TestAnUnchangedSlugOfAProfileIsNeverRefused(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		anna := w.add(t, "anna", core.Teacher)
+		for _, old := range []string{"anna_k.x", "me"} {
+			require.NoError(t, w.backend.Accounts.Update(t.Context(), func(ctx context.Context, tx accounts.Tx) error {
+				p, err := tx.ProfileOf(ctx, anna.UserID)
+				if err != nil {
+					return err
+				}
+				p.Slug = old
+				return tx.UpdateProfile(ctx, p)
+			}))
+			links := []accounts.Link{{Name: "Site of " + old, URL: "https://example.org/"}}
+			got, err := w.UpdateProfile(t.Context(), anna, old, accounts.ProfileEdit{Slug: &old, Links: &links})
+			require.NoError(t, err)
+			require.Equal(t, old, got.Slug)
+			require.Equal(t, links, got.Links)
+			for _, bad := range []string{"anna_x", "admin", "", "-"} {
+				_, err = w.UpdateProfile(t.Context(), anna, old, accounts.ProfileEdit{Slug: &bad, Specializations: ptr([]string{"none"})})
+				require.ErrorIs(t, err, core.ErrInvalid)
+				var e *core.Error
+				require.ErrorAs(t, err, &e)
+				require.Len(t, e.Violations, 2, "both are named")
+				require.Equal(t, "slug", e.Violations[0].Field)
+			}
+		}
+	})
+}

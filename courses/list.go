@@ -163,7 +163,7 @@ func (f Filter) check(sort Sort) error {
 	if len(f.Query) > MaxQuery {
 		refuse("q", "max", strconv.Itoa(MaxQuery), strconv.Itoa(len(f.Query))+" bytes", "the query is too long")
 	}
-	if len(f.Currency) != 0 && (len(f.Currency) != 3 || strings.ToUpper(f.Currency) != f.Currency) {
+	if f.Currency != "" && (len(f.Currency) != 3 || strings.Trim(f.Currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "") {
 		refuse("currency", "iso4217", "", f.Currency, "three capital letters are expected")
 	}
 	if f.PriceMin != nil && f.PriceMax != nil && *f.PriceMin > *f.PriceMax {
