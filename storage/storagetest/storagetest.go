@@ -100,6 +100,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.learningTransfer()
 	s.files()
 	s.certificates()
+	s.learning()
 }
 
 // RunKeys runs the cases of storage.Keys.
