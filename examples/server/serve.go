@@ -57,8 +57,12 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, queue.Stop(ctx)) }() // where no platform has done it
+	bank, payments, err := c.demoBank(listener.Addr())
+	if err != nil {
+		return err
+	}
 	platform, backend, err := p.start(ctx, &ustat.Config{
-		Queue: queue, TaskConcurrency: c.Tasks, Files: files, ReportFormats: []reports.Format{xlsx.Format},
+		Payments: payments, Queue: queue, TaskConcurrency: c.Tasks, Files: files, ReportFormats: []reports.Format{xlsx.Format},
 	})
 	if err != nil {
 		return err
@@ -73,6 +77,7 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 	if err != nil {
 		return err
 	}
+	handler = withPayPage(handler, bank, platform)
 	if err := c.greet(ctx, p, backend, listener.Addr()); err != nil {
 		return err
 	}
