@@ -103,13 +103,16 @@ func (p *Platform) startTasks(ctx context.Context) error {
 	if err := p.Tasks.Every(tasks.Periodic{Name: CleanupTask, Every: time.Hour, Timeout: 10 * time.Minute, Do: p.cleanup}); err != nil {
 		return err
 	}
-	if err := p.Tasks.Every(tasks.Periodic{Name: ReconcileTask, Every: day, Timeout: 10 * time.Minute, Do: p.reconcile}); err != nil {
+	if err := p.subscribeAchievements(); err != nil {
 		return err
 	}
 	if len(c.Payments) > 0 {
 		if err := p.Tasks.Every(tasks.Periodic{Name: OrdersTask, Every: time.Minute, Timeout: 10 * time.Minute, Do: p.settleOrders}); err != nil {
 			return err
 		}
+	}
+	if err := p.Tasks.Every(tasks.Periodic{Name: ReconcileTask, Every: day, Timeout: 10 * time.Minute, Do: p.reconcile}); err != nil {
+		return err
 	}
 	sources := []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}}
 	if p.backend.Reports != nil {

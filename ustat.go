@@ -88,6 +88,11 @@ type Config struct {
 	// NoRelay keeps this process from delivering events to the queue and from asking for
 	// periodic jobs: for a program that does not have all subscribers.
 	NoRelay bool
+	// Achievements are rules for achievements beside BuiltInAchievements, the same in
+	// every process of a platform. One with the Code of a built-in one takes its place, and
+	// without Earned it is awarded no more. They are awarded by events, so a Queue is
+	// needed.
+	Achievements []accounts.Rule
 	// Payments are the providers of payments for courses with a price; the first is taken
 	// where an order names none. Without one such courses are only granted.
 	Payments []courses.Payments
@@ -185,6 +190,10 @@ func (c *Config) setDefaults() (err error) {
 	if err := c.Retention.setDefaults(); err != nil {
 		return err
 	}
+	c.Achievements = withBuiltIn(c.Achievements)
+	if err := accounts.CheckRules(c.Achievements); err != nil {
+		return err
+	}
 	if c.Hasher == nil {
 		c.Hasher, err = password.New(password.Options{})
 	}
@@ -265,7 +274,7 @@ func (p *Platform) assemble() {
 	c := p.config
 	p.Accounts = accounts.NewService(accounts.Config{
 		Store: p.backend.Accounts, Validate: p.validate, Clock: c.Clock, Cursors: p.cursors, Limiter: c.Limiter, Hasher: c.Hasher,
-		Keys: p.tokens, Teaching: teaching{p}, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
+		Keys: p.tokens, Teaching: teaching{p}, Rules: c.Achievements, Facts: facts{p}, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
 	})
 	providers := c.Payments
 	if p.tx != nil { // no provider is called inside a transaction
@@ -273,8 +282,8 @@ func (p *Platform) assemble() {
 	}
 	p.Courses = courses.NewService(courses.Config{
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
-		Gates:    c.Gates,
 		Payments: providers, OrderTTL: c.OrderTTL, ReturnURL: c.PaymentReturnURL,
+		Gates: c.Gates,
 	})
 	p.Reports = reports.NewService(reports.Config{
 		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Users: p.Accounts, Links: p.links,
@@ -296,6 +305,21 @@ func (p *Platform) OpenLink(ctx context.Context, token string) (*blob.File, blob
 	}
 	file, err := p.config.Files.Open(ctx, link.Key)
 	return file, link, err
+}
+
+// facts answers the rules of achievements from courses, which come after accounts.
+type facts struct{ p *Platform }
+
+func (f facts) CompletedCourses(ctx context.Context, users []core.UserID) (map[core.UserID]int, error) {
+	return f.p.Courses.CompletedCourses(ctx, users)
+}
+
+func (f facts) LongestStreaks(ctx context.Context, users []core.UserID) (map[core.UserID]int, error) {
+	return f.p.Courses.LongestStreaks(ctx, users)
+}
+
+func (f facts) StudentsTaught(ctx context.Context, teachers []core.UserID) (map[core.UserID]int, error) {
+	return f.p.Courses.StudentsTaught(ctx, teachers)
 }
 
 // teaching answers accounts from courses, which come after them.

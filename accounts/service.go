@@ -19,6 +19,8 @@ type Service struct {
 	hasher                Hasher
 	keys                  *Keyring
 	teaching              Teaching
+	rules                 []Rule
+	facts                 Facts
 	issuer, audience      string
 	accessTTL, refreshTTL time.Duration
 	entrances             chan struct{}
@@ -40,6 +42,10 @@ type Config struct {
 	// WithCourses, which knows only the courses that are kept with the accounts. Nil
 	// means that there are no others.
 	Teaching Teaching
+	// Rules are the achievements that there are, as CheckRules takes them; Facts is
+	// what they are told about courses.
+	Rules []Rule
+	Facts Facts
 	// Issuer and Audience are written into access tokens and required in them.
 	Issuer, Audience string
 	// AccessTTL and RefreshTTL are how long tokens are good for.
@@ -52,20 +58,17 @@ type Teaching interface {
 	HasCourses(ctx context.Context, teacher core.UserID) (bool, error)
 }
 
-// NewService returns a Service. Every field of c but Teaching is needed; ustat.New
-// gives each its default.
+// NewService returns a Service. Every field of c but Teaching, Rules and Facts is
+// needed; ustat.New gives each its default.
 func NewService(c Config) *Service {
 	return &Service{
-		c.Store, c.Validate, c.Clock, c.Cursors, c.Limiter, c.Hasher, c.Keys, c.Teaching,
+		c.Store, c.Validate, c.Clock, c.Cursors, c.Limiter, c.Hasher, c.Keys, c.Teaching, c.Rules, c.Facts,
 		c.Issuer, c.Audience, c.AccessTTL, c.RefreshTTL, make(chan struct{}, maxEntering),
 	}
 }
 
 // Page is one page of a list.
-type Page[T any] struct {
-	Items []T
-	Next  string // the cursor of the page after this one; empty on the last
-}
+type Page[T any] = core.PageOf[T]
 
 // System is the operator at the command line: an admin who is no user.
 var System = core.Actor{UserID: -1, Role: core.Admin}
@@ -106,32 +109,4 @@ func checkVersion(asked, stored int64) error {
 		return core.ErrVersion
 	}
 	return nil
-}
-
-// page cuts one row too many off a list and seals the position of the last.
-func page[T any](cursors *core.Cursors, list string, rows []T, limit int, position func(T) string) (Page[T], error) {
-	out := Page[T]{Items: rows}
-	if len(rows) > limit {
-		out.Items = rows[:limit]
-		var err error
-		if out.Next, err = cursors.Seal(list, place{position(rows[limit-1])}); err != nil {
-			return Page[T]{}, err
-		}
-	}
-	return out, nil
-}
-
-// place is where a page of a list by name ended.
-type place struct {
-	After string `json:"a"`
-}
-
-// open returns the size of a page and the name that it begins behind.
-func (s *Service) open(list string, p core.Page) (limit int, after string, err error) {
-	if limit, err = p.Size(); err != nil || p.Cursor == "" {
-		return limit, "", err
-	}
-	var at place
-	err = s.cursors.Open(list, p.Cursor, &at)
-	return limit, at.After, err
 }

@@ -118,20 +118,6 @@ type Bookmark struct {
 	At     time.Time
 }
 
-// Certificate says that a user has completed a course. There is one an enrollment.
-// What it says is of when it was issued, whatever is renamed later.
-type Certificate struct {
-	Enrollment EnrollmentID
-	Code       string // 20 characters of crockford's base 32, by which anybody verifies it
-	Name       string // of the learner
-	Course     string // the title
-	Slug       string // of the course now, filled on reading
-	Teacher    string // name of the teacher
-	Language   string // of the course
-	Completed  time.Time
-	IssuedAt   time.Time
-}
-
 // The bounds of learning.
 const (
 	MaxCapacity      = 1_000_000 // seats

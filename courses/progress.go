@@ -26,11 +26,12 @@ func (s *Service) Progress(ctx context.Context, by core.Actor, id EnrollmentID, 
 	if err != nil {
 		return Progress{}, err
 	}
-	var after LessonID
 	p := Progress{}
-	p.Completed, err = pageOf(s.cursors, fmt.Sprintf("progress/%d", id), page, &after,
-		func(limit int) ([]LessonProgress, error) { return s.store.CompletedLessons(ctx, id, after, limit) },
-		func(last LessonProgress) any { return last.Lesson })
+	p.Completed, err = core.ReadPage(s.cursors, fmt.Sprintf("progress/%d", id), page,
+		func(after LessonID, limit int) ([]LessonProgress, error) {
+			return s.store.CompletedLessons(ctx, id, after, limit)
+		},
+		func(l LessonProgress) LessonID { return l.Lesson })
 	if err != nil {
 		return Progress{}, err
 	}

@@ -31,7 +31,6 @@ type Config struct {
 	Cursors   *core.Cursors
 	Validator *core.Validator // nil means a new one
 	Clock     core.Clock      // nil means the machine's
-	Gates     []Gate          // close lessons besides the enrollment, the date and the prerequisites, after them
 	// Payments are the providers of payments; the first is taken where an order names
 	// none. CheckPayments says which lists are refused.
 	Payments []Payments
@@ -40,6 +39,7 @@ type Config struct {
 	// ReturnURL returns where the buyer of an order comes back to from the provider's
 	// page. Nil means nowhere.
 	ReturnURL func(o Order) string
+	Gates     []Gate // close lessons besides the enrollment, the date and the prerequisites, after them
 }
 
 // Service holds the rules of the catalogue. It is safe for concurrent use.
@@ -63,10 +63,10 @@ type Service struct {
 	cursors   *core.Cursors
 	validate  *core.Validator
 	clock     core.Clock
-	gates     []Gate
 	payments  []Payments
 	orderTTL  time.Duration
 	returnURL func(o Order) string
+	gates     []Gate
 }
 
 // NewService returns a Service. Store, Users and Cursors are required.
@@ -84,14 +84,11 @@ func NewService(c Config) *Service {
 		c.ReturnURL = func(Order) string { return "" }
 	}
 	gates := append([]Gate{enrollmentGate{}, dripGate{c.Clock}, prerequisiteGate{c.Store}}, c.Gates...)
-	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock, gates, c.Payments, c.OrderTTL, c.ReturnURL}
+	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock, c.Payments, c.OrderTTL, c.ReturnURL, gates}
 }
 
 // Page is one page of a list.
-type Page[T any] struct {
-	Items []T
-	Next  string // the cursor of the page after this one; empty on the last
-}
+type Page[T any] = core.PageOf[T]
 
 // Course returns a course. Three statements, one more for a producer, for an archived
 // course and for one with prerequisites each.

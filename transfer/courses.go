@@ -31,6 +31,7 @@ type course struct {
 	created                                               time.Time
 	requirements                                          string
 	hasRequirements                                       bool
+	capacity                                              int
 }
 
 const (
@@ -46,10 +47,12 @@ const (
 	courseTags
 	courseCreated
 	courseRequirements
+	courseCapacity
 )
 
 // catalogue reads courses.csv. An empty created_at and a requirements column that
-// is not in the file leave what is stored.
+// is not in the file leave what is stored. The capacity counts for new courses alone:
+// that of a stored one depends on who has a seat.
 type catalogue struct {
 	store    courses.Store
 	accounts accounts.Reader
@@ -75,11 +78,12 @@ func (t *catalogue) columns() []column {
 		{"tags", true},
 		{"created_at", true},
 		{"requirements", false},
+		{"capacity", false},
 	}
 }
 
 func (t *catalogue) parse(c *cells) course {
-	return course{
+	row := course{
 		slug:            c.slug(courseSlug),
 		title:           c.title(courseTitle, maxTitle),
 		description:     c.rich(courseDescription, maxDescription, maxDescription),
@@ -93,6 +97,12 @@ func (t *catalogue) parse(c *cells) course {
 		requirements:    c.rich(courseRequirements, maxDescription, maxDescription),
 		hasRequirements: c.has(courseRequirements),
 	}
+	if c.raw(courseCapacity) != "" {
+		if row.capacity = c.number(courseCapacity, 0); row.capacity > courses.MaxCapacity {
+			c.refuse(courseCapacity, "more than %d seats", courses.MaxCapacity)
+		}
+	}
+	return row
 }
 
 // tags returns the tags of a cell by slug, each once: of names with one slug the
@@ -253,6 +263,9 @@ func (r *course) over(c courses.Course, category courses.CategoryID, teacher cor
 		next.Requirements, _ = richtext.HTML(c.Requirements, richtext.PlainHTML)
 	}
 	next.TextPolicy = richtext.Version
+	if c.ID == 0 {
+		next.Capacity = r.capacity
+	}
 	if !r.created.IsZero() {
 		next.CreatedAt = r.created
 	} else if c.ID == 0 {
@@ -290,8 +303,10 @@ func sameTags(a, b []courses.Tag) bool {
 func (t *catalogue) write(ctx context.Context, inserts, updates []courses.Course) error {
 	var tags []courses.Tag
 	seen := map[string]bool{}
+	var teachers []core.UserID // who are given a course
 	for _, list := range [...][]courses.Course{inserts, updates} {
 		for _, c := range list {
+			teachers = append(teachers, c.Teacher.ID)
 			for _, tag := range c.Tags {
 				if !seen[tag.Slug] {
 					seen[tag.Slug] = true
@@ -300,6 +315,8 @@ func (t *catalogue) write(ctx context.Context, inserts, updates []courses.Course
 			}
 		}
 	}
+	slices.Sort(teachers)
+	teachers = slices.Compact(teachers)
 	bySlug(tags) // so that two imports at once take them in one order
 	planned := make(map[courses.CourseID]int64, len(updates))
 	for _, c := range updates {
@@ -307,6 +324,9 @@ func (t *catalogue) write(ctx context.Context, inserts, updates []courses.Course
 	}
 	return t.store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
 		if err := unchanged(ctx, planned, tx.LockCourses); err != nil {
+			return err
+		}
+		if err := stillTeach(ctx, tx, teachers); err != nil {
 			return err
 		}
 		ids := map[string]courses.TagID{}
@@ -329,6 +349,18 @@ func (t *catalogue) write(ctx context.Context, inserts, updates []courses.Course
 		}
 		return tx.UpdateCourses(ctx, tagged(updates, ids))
 	})
+}
+
+// stillTeach keeps the teachers of a batch to that until the end of the transaction. It
+// fails with errChanged if one has lost the right to teach since the plan.
+func stillTeach(ctx context.Context, tx courses.Tx, teachers []core.UserID) error {
+	standings, err := tx.LockTeachers(ctx, teachers)
+	for _, now := range standings {
+		if now.Role.Rank() < core.Teacher.Rank() {
+			return errChanged
+		}
+	}
+	return err
 }
 
 // tagged returns a copy of list whose tags have ids.

@@ -31,16 +31,23 @@ var Points = []string{
 	"accounts.refresh.after_use",
 	"accounts.end_sessions.after_user",
 	"accounts.authority.after_change",
+	"accounts.award.after_awards",
 	"courses.create.after_insert",
 	"courses.locked.after_lock",
 	"courses.changed.after_audit",
 	"courses.move.after_update",
 	"courses.move.after_recount",
+	"tasks.relay.after_pending", // nothing has been taken over
+	"tasks.relay.after_insert",  // the queue has the jobs, and the outbox has the events still
+	"reports.make.after_begin",
+	"reports.make.after_header", // of the file, which is being written
+	"reports.make.after_put",    // the file is there, and the report does not know
+	"reports.make.after_end",    // the report is done, and files of earlier attempts are there
+	"tasks.attempt.after_handler",
+	"reports.cleanup.after_files",
 	"courses.seat.after_write",
 	"courses.unseat.after_write",
 	"courses.promote.after_write",
-	"courses.complete.after_progress",
-	"courses.complete.after_update",
 	"courses.order.after_coupon",
 	"courses.order.after_release",
 	"courses.order.after_insert",
@@ -52,6 +59,8 @@ var Points = []string{
 	"courses.refund.after_right",
 	"courses.refund.before_payment",
 	"courses.refund.after_payment",
+	"courses.complete.after_progress",
+	"courses.complete.after_update",
 	"sqlstore.update.after_closure",
 	"sqlstore.update.after_events",
 	"sqlstore.update.before_commit", // the caller's context has been looked at for the last time

@@ -27,6 +27,10 @@ type operation struct {
 // ofCourse counts the events of a type of a course.
 const ofCourse = "SELECT count(*) FROM ustat_outbox AS o JOIN ustat_courses AS c ON o.subject = 'course/' || c.id WHERE c.slug = '%s' AND o.type = "
 
+// ofEnrollments counts the events of a type of those who take a course.
+const ofEnrollments = "SELECT count(*) FROM ustat_outbox AS o JOIN ustat_enrollments AS e ON o.subject = 'enrollment/' || e.id" +
+	" JOIN ustat_courses AS c ON c.id = e.course_id WHERE c.slug = '%s' AND o.type = "
+
 var operations = map[string]operation{
 	"courses.publish": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
 		w.inReview(t, n)
@@ -35,6 +39,22 @@ var operations = map[string]operation{
 	"courses.create": {prepare: func(_ *testing.T, _ *world, n string) killtest.Op {
 		return killtest.Op{Name: "courses.create", Args: map[string]string{"slug": n, "by": "anna", "category": "category", "key": n}}
 	}, effects: ofCourse + "'courses.created'"},
+	"courses.enroll": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		w.published(t, n, 1)
+		w.learner(t, n)
+		return killtest.Op{Name: "courses.enroll", Args: map[string]string{"slug": n, "by": n}}
+	}, effects: ofEnrollments + "'courses.enrolled'"},
+	"courses.cancel": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		w.published(t, n, 1)
+		w.enrolled(t, n, n)
+		w.enrolled(t, n, n+"-waits")
+		return killtest.Op{Name: "courses.cancel", Args: map[string]string{"slug": n, "by": n}}
+	}, effects: ofEnrollments + "'courses.promoted'"},
+	"courses.complete": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		w.published(t, n, 0)
+		w.enrolled(t, n, n)
+		return killtest.Op{Name: "courses.complete", Args: map[string]string{"slug": n, "by": n}}
+	}, effects: ofEnrollments + "'courses.completed'"},
 	"accounts.role": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
 		w.register(t, n)
 		return killtest.Op{Name: "accounts.role", Args: map[string]string{"username": n, "role": "teacher", "by": "root"}}
@@ -43,6 +63,11 @@ var operations = map[string]operation{
 		w.register(t, n)
 		return killtest.Op{Name: "accounts.disable", Args: map[string]string{"username": n, "by": "root"}}
 	}, effects: "SELECT count(*) FROM ustat_outbox WHERE subject = 'user/%s' AND type = 'accounts.active_changed'"},
+	"accounts.award": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		w.register(t, n)
+		return killtest.Op{Name: "accounts.award", Args: map[string]string{"username": n}}
+	}, effects: "SELECT count(*) FROM ustat_awards AS a JOIN ustat_users AS u ON u.id = a.user_id JOIN ustat_outbox AS o ON o.subject = 'user/' || u.username" +
+		" WHERE u.username = '%s' AND o.type = 'accounts.achievement_awarded'"},
 	"accounts.register": {prepare: func(_ *testing.T, _ *world, n string) killtest.Op {
 		return killtest.Op{Name: "accounts.register", Args: map[string]string{"username": n, "password": password, "network": n}}
 	}, effects: "SELECT count(*) FROM ustat_users WHERE username = '%s'", again: "accounts.username_taken"},
@@ -63,15 +88,15 @@ type try struct {
 }
 
 // TestSweep stops operations at their points in each way, and compares what the
-// caller knows with what is stored. Without USTAT_TEST_SCALE only publish is tried
-// at all points, the others around their COMMIT.
+// caller knows with what is stored. Without USTAT_TEST_SCALE only publish, enroll and
+// complete are tried at all points, the others around their COMMIT.
 func TestSweep(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, w *world) {
 		faults := 0
 		for name, o := range operations {
 			points := w.one(t, o.prepare(t, w, "dry-"+strings.ReplaceAll(name, ".", "-"))).Hits
 			require.Contains(t, points, "sqlstore.update.before_commit", name)
-			if name != "courses.publish" && scale(t) == 1 {
+			if !slices.Contains([]string{"courses.publish", "courses.enroll", "courses.complete"}, name) && scale(t) == 1 {
 				points = []string{"sqlstore.update.before_commit", "sqlstore.update.after_commit"}
 			}
 			var killed, lost, kept []try // those that live on are apart by whether the COMMIT happens
@@ -183,7 +208,10 @@ func TestEveryPointIsHit(t *testing.T) {
 			ops = append(ops, o.prepare(t, w, strings.ReplaceAll(name, ".", "-")))
 		}
 		var hit []string
-		for _, call := range w.run(t, ops...).Calls {
+		calls := w.run(t, ops...).Calls
+		background := jobs{w, t.TempDir()}
+		calls = append(calls, background.run(t, reportOf("key"), killtest.Op{Name: "ustat.cleanup", Args: map[string]string{"key": "key"}}).Calls...)
+		for _, call := range calls {
 			require.Equal(t, killtest.OK, call.Outcome, call.Error)
 			hit = append(hit, call.Hits...)
 		}

@@ -16,13 +16,16 @@ type Work struct {
 	// Engine is "sqlite", whose DSN is a path, or "postgres".
 	Engine string
 	DSN    string
+	// Files is the folder of a worker's files. With one it has a queue of jobs, delivers
+	// events and makes reports; without, it has none of these.
+	Files string
+	// Ahead is how far the clock of a worker's platform is ahead.
+	Ahead time.Duration
 	// Lanes are worked at once, the operations of each one after the other.
 	Lanes [][]Op
 	// Payments is the address of a provider of payments, of package httppay, whose token
 	// and key are PaymentToken and PaymentKey. Empty is none.
 	Payments string
-	// Ahead is how far the worker's clock is ahead.
-	Ahead time.Duration
 	// History is where the calls are written. Run sets it.
 	History string
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -11,18 +12,20 @@ import (
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/killtest"
 	"github.com/ustat/ustat/payments/signed"
+	"github.com/ustat/ustat/tasks"
 )
 
 // table is what the worker can do. "by" is the username of the actor; nobody is the
 // operator.
-func table(p *ustat.Platform) map[string]killtest.Func {
-	w := worker{p}
+func table(p *ustat.Platform, queue tasks.Queue) map[string]killtest.Func {
+	w := worker{p, queue}
 	return map[string]killtest.Func{
 		"accounts.register": w.register,
 		"accounts.login":    w.login,
 		"accounts.refresh":  w.refresh,
 		"accounts.role":     w.role,
 		"accounts.disable":  w.disable,
+		"accounts.award":    w.award,
 		"courses.create":    w.create,
 		"courses.submit":    w.move(p.Courses.Submit),
 		"courses.publish":   w.move(p.Courses.Publish),
@@ -30,6 +33,12 @@ func table(p *ustat.Platform) map[string]killtest.Func {
 		"courses.restore":   w.move(p.Courses.Restore),
 		"courses.module":    w.module,
 		"courses.lesson":    w.lesson,
+		"reports.make":      w.report,
+		"ustat.cleanup":     w.cleanup,
+		"tasks.settle":      w.settle,
+		"courses.enroll":    w.enroll,
+		"courses.cancel":    w.cancel,
+		"courses.complete":  w.complete,
 		"orders.create":     w.order,
 		"orders.callback":   w.callback,
 		"orders.refund":     w.refund,
@@ -39,7 +48,10 @@ func table(p *ustat.Platform) map[string]killtest.Func {
 	}
 }
 
-type worker struct{ p *ustat.Platform }
+type worker struct {
+	p     *ustat.Platform
+	queue tasks.Queue // nil without killtest.Work.Files
+}
 
 func (w worker) actor(ctx context.Context, args map[string]string) (core.Actor, error) {
 	if args["by"] == "" {
@@ -86,6 +98,24 @@ func (w worker) disable(ctx context.Context, args map[string]string) (any, error
 	return w.p.Accounts.SetActive(ctx, by, args["username"], false)
 }
 
+// diligence is what accounts.award awards.
+var diligence = accounts.Rule{
+	Achievement: accounts.Achievement{Code: "diligence", Title: "Diligence"}, Types: []string{"test.diligent"},
+	About: func(e core.Event) []core.UserID { return []core.UserID{e.Actor} },
+	Earned: func(_ context.Context, users []core.UserID, _ accounts.Facts) ([]core.UserID, error) {
+		return users, nil
+	},
+}
+
+// award delivers an event by which a user has earned diligence.
+func (w worker) award(ctx context.Context, args map[string]string) (any, error) {
+	u, err := w.p.Accounts.UserByUsername(ctx, args["username"])
+	if err != nil {
+		return nil, err
+	}
+	return nil, w.p.Accounts.Award(ctx, core.NewEvent("test.diligent", "test", core.Actor{UserID: u.ID}, time.Now(), nil))
+}
+
 func (w worker) create(ctx context.Context, args map[string]string) (any, error) {
 	by, err := w.actor(ctx, args)
 	if err != nil {
@@ -129,6 +159,42 @@ func (w worker) lesson(ctx context.Context, args map[string]string) (any, error)
 		return nil, courses.ErrModuleNotFound
 	}
 	return w.p.Courses.CreateLesson(ctx, by, args["slug"], page.Items[0].ID, courses.NewLesson{Title: "Lesson", Kind: courses.Text})
+}
+
+func (w worker) enroll(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.Enroll(ctx, by, args["slug"], "")
+}
+
+func (w worker) cancel(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.Cancel(ctx, by, args["slug"], "")
+}
+
+// complete says that the first lesson of a course is done.
+func (w worker) complete(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	enrolled, err := w.p.Courses.Enrollments(ctx, by, courses.EnrollmentFilter{Course: args["slug"]}, core.Page{Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	lessons, err := w.p.Courses.Lessons(ctx, by, args["slug"], 0, core.Page{Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(enrolled.Items) == 0 || len(lessons.Items) == 0 {
+		return nil, courses.ErrEnrollmentNotFound
+	}
+	return w.p.Courses.CompleteLesson(ctx, by, enrolled.Items[0].ID, lessons.Items[0].ID)
 }
 
 func (w worker) order(ctx context.Context, args map[string]string) (any, error) {

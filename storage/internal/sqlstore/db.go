@@ -46,6 +46,8 @@ type Dialect struct {
 	// query that takes its rows for the transaction; empty where one writer has them
 	// all.
 	ForUpdate, ForNoKeyUpdate, ForShare string
+	// Day returns the number of the day in UTC, counted from 1970, of a column of times.
+	Day func(column string) string
 	// Numbered means that parameters are $1, $2, … instead of ?.
 	Numbered bool
 	// TextTime means that times are text in Bun's form, which the driver of a
@@ -138,7 +140,7 @@ func setDefault(d *time.Duration, to time.Duration) {
 // Backend returns the stores of the database.
 func (d *DB) Backend() *storage.Backend {
 	return &storage.Backend{
-		Accounts: newAccounts(d), Courses: newCourses(d), Reports: newReports(d), Keys: keys{d}, Schema: schema{d}, Atomic: d.atomic, Ping: d.ping, Verify: d.verify,
+		Accounts: newAccounts(d), Courses: newCourses(d), Reports: newReports(d), Reviews: newReviews(d), Keys: keys{d}, Schema: schema{d}, Atomic: d.atomic, Ping: d.ping, Verify: d.verify,
 	}
 }
 
