@@ -62,8 +62,12 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 	if err != nil {
 		return err
 	}
+	bank, payments, err := c.demoBank(listener.Addr())
+	if err != nil {
+		return err
+	}
 	platform, backend, err := p.start(ctx, &ustat.Config{
-		Queue: queue, TaskConcurrency: c.Tasks, Files: files, ReportFormats: []reports.Format{xlsx.Format}, Certificates: certificates,
+		Payments: payments, Queue: queue, TaskConcurrency: c.Tasks, Files: files, ReportFormats: []reports.Format{xlsx.Format}, Certificates: certificates,
 	})
 	if err != nil {
 		return err
@@ -78,6 +82,7 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 	if err != nil {
 		return err
 	}
+	handler = withPayPage(handler, bank, platform)
 	if err := c.greet(ctx, p, backend, listener.Addr()); err != nil {
 		return err
 	}

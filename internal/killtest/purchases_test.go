@@ -182,7 +182,7 @@ func (s *shop) tries(t *testing.T, stage string, hits []string) (list []*purchas
 		passed[point]++
 		modes := []fault.Mode{fault.Kill, fault.Error}
 		if scale(t) == 1 {
-			if point != "sqlstore.update.after_commit" && i%9 != 0 {
+			if point != "sqlstore.update.after_commit" && i%17 != 0 {
 				continue
 			}
 			modes = modes[:1]

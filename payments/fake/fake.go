@@ -83,7 +83,7 @@ func (p *Provider) Create(ctx context.Context, in courses.PaymentRequest) (cours
 		return courses.Payment{}, core.ErrUnavailable.Withf("the fake provider remembers no more than %d payments", MaxPayments)
 	}
 	made := &payment{
-		Payment:     courses.Payment{ID: "pay_" + strings.ToLower(rand.Text()), Order: in.Order, State: courses.PaymentPending, Amount: in.Amount},
+		Payment:     courses.Payment{ID: "pay_" + in.Order.String(), Order: in.Order, State: courses.PaymentPending, Amount: in.Amount},
 		description: in.Description, returnURL: in.ReturnURL, expires: in.ExpiresAt,
 	}
 	if p.config.PayURL != "" {
