@@ -85,6 +85,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.lists()
 	s.search()
 	s.authoring()
+	s.learning()
 	s.files()
 	s.certificates()
 }
