@@ -89,7 +89,7 @@ func (s *Service) IssueCertificate(ctx context.Context, by core.Actor, id Enroll
 }
 
 // certificateFor returns what a certificate of an enrollment would say now, and who
-// teaches its course. Two statements.
+// teaches its course. Three statements.
 func (s *Service) certificateFor(ctx context.Context, e Enrollment) (Certificate, core.UserID, error) {
 	c, err := s.store.CourseBySlug(ctx, e.Slug)
 	if err != nil {

@@ -225,9 +225,10 @@ func TestACertificateNeedsAFixedNumberOfStatements(t *testing.T) {
 			most int
 			call func(ctx context.Context) error
 		}{
-			// What it is about, course, names; then the lock, the enrollment, whether there is one, it, it again, the event.
-			{3 + 7, func(ctx context.Context) (err error) { made, err = w.IssueCertificate(ctx, w.sam, e.ID); return err }},
-			{3 + 3, func(ctx context.Context) error { _, err := w.IssueCertificate(ctx, w.sam, e.ID); return err }},
+			// What it is about, the course and its tags, names; then the lock, the enrollment, whether there is one, it, it
+			// again, the event.
+			{4 + 6, func(ctx context.Context) (err error) { made, err = w.IssueCertificate(ctx, w.sam, e.ID); return err }},
+			{4 + 3, func(ctx context.Context) error { _, err := w.IssueCertificate(ctx, w.sam, e.ID); return err }},
 			{2, func(ctx context.Context) error { _, err := w.Certificate(ctx, w.sam, e.ID); return err }},
 			{1, func(ctx context.Context) error { _, err := w.VerifyCertificate(ctx, made.Code); return err }},
 		} {
