@@ -246,14 +246,6 @@ func (s *shape) scalar(path string, t reflect.Type, token json.Token, written []
 	}
 }
 
-var timeType = reflect.TypeFor[time.Time]()
-
-func (s *shape) time(path, v string) {
-	if _, err := time.Parse(time.RFC3339, v); err != nil {
-		s.refuse(path, "rfc3339", "", v, "a time like 2026-01-31T12:00:00Z is expected")
-	}
-}
-
 // hasHalfPair reports whether a string of JSON has an escape of half a surrogate pair,
 // which is no character: encoding/json would put U+FFFD in its place.
 func hasHalfPair(written []byte) bool {
@@ -272,6 +264,14 @@ func hasHalfPair(written []byte) bool {
 		high = unit >= 0xd800 && unit <= 0xdbff
 	}
 	return false
+}
+
+var timeType = reflect.TypeFor[time.Time]()
+
+func (s *shape) time(path, v string) {
+	if _, err := time.Parse(time.RFC3339, v); err != nil {
+		s.refuse(path, "rfc3339", "", v, "a time like 2026-01-31T12:00:00Z is expected")
+	}
 }
 
 func (s *shape) number(path string, t reflect.Type, v json.Number) {
