@@ -9,7 +9,9 @@ import (
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/reports"
+	"github.com/ustat/ustat/reviews"
 	"github.com/ustat/ustat/tasks"
 )
 
@@ -59,6 +61,19 @@ const CleanupTask = "ustat.cleanup"
 // ReportsTask is the name of the subscriber that writes reports.
 const ReportsTask = "ustat.reports"
 
+// RatingsTask is the name of the subscriber by which the lists of courses follow reviews
+// that are kept in another database. Where both are in one, it finds nothing to do.
+const RatingsTask = "ustat.ratings"
+
+// followRating is the job of numbers that have changed.
+func (p *Platform) followRating(ctx context.Context, e core.Event) error {
+	var now reviews.Rated
+	if err := json.Unmarshal(e.Payload, &now); err != nil {
+		return tasks.Discard(err)
+	}
+	return p.Courses.SetRating(ctx, now.Course, courses.ReviewNumbers{Count: now.Count, Sum: now.Sum, Version: now.Version})
+}
+
 // makeReport is the job of a report that was asked for.
 func (p *Platform) makeReport(ctx context.Context, e core.Event) error {
 	var asked reports.Requested
@@ -89,7 +104,10 @@ func (p *Platform) startTasks(ctx context.Context) error {
 	if err := p.Tasks.Every(tasks.Periodic{Name: CleanupTask, Every: time.Hour, Timeout: 10 * time.Minute, Do: p.cleanup}); err != nil {
 		return err
 	}
-	sources := []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}}
+	sources := []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}, {Name: "reviews", Outbox: p.backend.Reviews}}
+	if err := p.Subscribe(tasks.Subscription{Name: RatingsTask, Types: []string{reviews.EventRated}, Handle: p.followRating}); err != nil {
+		return err
+	}
 	if p.backend.Reports != nil {
 		if err := p.Subscribe(tasks.Subscription{Name: ReportsTask, Types: []string{reports.EventRequested}, Timeout: 10 * time.Minute, Handle: p.makeReport}); err != nil {
 			return err
@@ -139,7 +157,9 @@ func (p *Platform) cleanup(ctx context.Context, _ time.Time) error {
 	all := []batches{
 		{"events of accounts", now.Add(-r.Outbox), p.backend.Accounts.Forget},
 		{"events of courses", now.Add(-r.Outbox), p.backend.Courses.Forget},
+		{"events of reviews", now.Add(-r.Outbox), p.backend.Reviews.Forget},
 		{"idempotency keys", now.Add(-r.Idempotency), p.forgetInAccounts(accounts.Tx.ForgetKeys)},
+		{"idempotency keys of reviews", now.Add(-r.Idempotency), p.forgetInReviews},
 		{"refresh tokens", now.Add(-r.RefreshTokens), p.forgetInAccounts(accounts.Tx.ForgetTokens)},
 		// A session's tokens are gone by then, with its last one's time.
 		{"revoked sessions", now.Add(-r.RefreshTokens - p.config.RefreshTTL), p.forgetInAccounts(accounts.Tx.ForgetSessions)},
@@ -169,6 +189,16 @@ func (p *Platform) forgetInAccounts(forget func(tx accounts.Tx, ctx context.Cont
 	}
 }
 
+// forgetInReviews forgets the keys of reviews, which are none of the accounts' where they
+// are kept apart.
+func (p *Platform) forgetInReviews(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	err = p.backend.Reviews.Update(ctx, func(ctx context.Context, tx reviews.Tx) (err error) {
+		n, err = tx.ForgetKeys(ctx, before, limit)
+		return err
+	})
+	return n, err
+}
+
 // audit writes an audit row by itself, for services without a store of their own.
 func (p *Platform) audit(ctx context.Context, entry core.AuditEntry) error {
 	return p.backend.Accounts.Update(ctx, func(ctx context.Context, tx accounts.Tx) error { return tx.Audit(ctx, entry) })
@@ -190,8 +220,7 @@ func (p *Platform) In(tx *sql.Tx) (*Platform, error) {
 	}
 	in := &Platform{backend: joined, config: p.config, validate: p.validate, cursors: p.cursors, tokens: p.tokens, links: p.links, Tasks: p.Tasks, tx: tx}
 	in.started.Store(true)
-	in.assemble()
-	return in, nil
+	return in, in.assemble()
 }
 
 // Atomic runs fn in one transaction of the platform's database and hands it the

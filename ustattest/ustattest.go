@@ -108,12 +108,9 @@ func (p *Platform) Events(t testing.TB, types ...string) []core.Event {
 
 // outboxes returns what has events in a backend, by name.
 func outboxes(b *storage.Backend) map[string]core.Outbox {
-	boxes := map[string]core.Outbox{"accounts": b.Accounts, "courses": b.Courses}
+	boxes := map[string]core.Outbox{"accounts": b.Accounts, "courses": b.Courses, "reviews": b.Reviews}
 	if b.Reports != nil {
 		boxes["reports"] = b.Reports
-	}
-	if b.Reviews != nil {
-		boxes["reviews"] = b.Reviews
 	}
 	return boxes
 }

@@ -40,7 +40,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	platform, err := ustat.New(backend, &ustat.Config{Hasher: hasher})
+	platform, err := ustat.New(backend, &ustat.Config{Hasher: hasher, Learners: killtest.Everybody{}})
 	if err != nil {
 		return err
 	}

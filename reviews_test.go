@@ -1,0 +1,62 @@
+package ustat_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ustat/ustat"
+	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/reviews"
+	"github.com/ustat/ustat/storage/sqlite"
+	"github.com/ustat/ustat/tasks"
+)
+
+// everybody takes every course.
+type everybody struct{}
+
+func (everybody) Learner(context.Context, courses.CourseID, core.UserID) (reviews.Learner, error) {
+	return reviews.Learner{Enrolled: true, Percent: 100}, nil
+}
+
+// Reviews that are kept in another database are in the lists of courses by event.
+func TestListsFollowReviewsThatAreKeptElsewhere(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	backend := must(sqlite.InMemory(ctx, nil))(t)
+	elsewhere := must(sqlite.InMemory(ctx, nil))(t)
+	t.Cleanup(func() { _ = elsewhere.Close() })
+	must(elsewhere.Schema.Migrate(ctx))(t)
+	mixed := *backend
+	mixed.Reviews = elsewhere.Reviews
+	p, err := ustat.New(&mixed, &ustat.Config{Queue: tasks.NewMemory(nil), Learners: everybody{}})
+	require.NoError(t, err)
+	require.NoError(t, p.Start(ctx))
+	t.Cleanup(func() { require.NoError(t, p.Stop(context.Background())) })
+	for name, role := range map[string]core.Role{"anna": core.Teacher, "sam": core.Student} {
+		_, err := p.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{Username: name, Email: name + "@example.org", Role: role})
+		require.NoError(t, err)
+	}
+	require.NoError(t, backend.Courses.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+		_, err := tx.InsertCourses(ctx, []courses.Course{{Slug: "go", Title: "Go", Status: courses.Published, Price: core.Money{Currency: "EUR"}, Teacher: courses.Teacher{ID: 1}}})
+		return err
+	}))
+	sam, err := p.Accounts.UserByUsername(ctx, "sam")
+	require.NoError(t, err)
+	by := core.Actor{UserID: sam.ID, Role: sam.Role}
+	made, err := p.Reviews.Create(ctx, by, "go", reviews.New{Rating: 3})
+	require.NoError(t, err)
+	rated := func(want courses.Stats) {
+		t.Helper()
+		eventually(t, func() bool {
+			c, err := p.Courses.Course(ctx, by, "go")
+			return err == nil && c.Stats == want
+		}, "the course has the numbers of its reviews")
+	}
+	rated(courses.Stats{ReviewCount: 1, RatingSum: 3})
+	require.NoError(t, p.Reviews.Delete(ctx, by, made.ID, 0))
+	rated(courses.Stats{})
+}
