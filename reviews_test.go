@@ -2,6 +2,7 @@ package ustat_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,4 +60,51 @@ func TestListsFollowReviewsThatAreKeptElsewhere(t *testing.T) {
 	rated(courses.Stats{ReviewCount: 1, RatingSum: 3})
 	require.NoError(t, p.Reviews.Delete(ctx, by, made.ID, 0))
 	rated(courses.Stats{})
+}
+
+// Who holds a seat reviews the course, and still sees the review when it is archived.
+func TestWhoIsEnrolledReviews(t *testing.T) {
+	onEngines(t, func(t *testing.T, at place) {
+		ctx := t.Context()
+		backend := at.backend(t)
+		p, err := ustat.New(backend, nil)
+		require.NoError(t, err)
+		require.NoError(t, p.Start(ctx))
+		t.Cleanup(func() { require.NoError(t, p.Stop(context.Background())) })
+		people := map[string]core.Actor{}
+		for name, role := range map[string]core.Role{"anna": core.Teacher, "sam": core.Student, "tim": core.Student} {
+			u, err := p.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{Username: name, Email: name + "@example.org", Role: role})
+			require.NoError(t, err)
+			people[name] = core.Actor{UserID: u.ID, Role: u.Role}
+		}
+		require.NoError(t, backend.Courses.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+			_, err := tx.InsertCourses(ctx, []courses.Course{{Slug: "go", Title: "Go", Status: courses.Published, Price: core.Money{Currency: "EUR"}, Teacher: courses.Teacher{ID: people["anna"].UserID}}})
+			return err
+		}))
+		_, err = p.Reviews.Create(ctx, people["sam"], "go", reviews.New{Rating: 3})
+		require.ErrorIs(t, err, reviews.ErrNotEligible)
+		_, err = p.Courses.Enroll(ctx, people["sam"], "go", "")
+		require.NoError(t, err)
+		made, err := p.Reviews.Create(ctx, people["sam"], "go", reviews.New{Rating: 3})
+		require.NoError(t, err)
+		_, err = p.Courses.Archive(ctx, people["anna"], "go", 0)
+		require.NoError(t, err)
+		for name, sees := range map[string]bool{"sam": true, "anna": true, "tim": false} {
+			_, err := p.Reviews.Review(ctx, people[name], made.ID)
+			page, listErr := p.Reviews.List(ctx, people[name], "go", "", core.Page{})
+			if !sees {
+				require.ErrorIs(t, err, reviews.ErrReviewNotFound)
+				require.ErrorIs(t, listErr, courses.ErrCourseNotFound)
+				continue
+			}
+			require.NoError(t, errors.Join(err, listErr))
+			require.Len(t, page.Items, 1)
+		}
+		_, err = p.Courses.Cancel(ctx, people["sam"], "go", "sam")
+		require.NoError(t, err)
+		_, err = p.Reviews.List(ctx, people["sam"], "go", "", core.Page{})
+		require.ErrorIs(t, err, courses.ErrCourseNotFound)
+		_, err = p.Reviews.Review(ctx, people["sam"], made.ID)
+		require.NoError(t, err, "what was written stands")
+	})
 }

@@ -74,6 +74,16 @@ func (p *Platform) followRating(ctx context.Context, e core.Event) error {
 	return p.Courses.SetRating(ctx, now.Course, courses.ReviewNumbers{Count: now.Count, Sum: now.Sum, Version: now.Version})
 }
 
+// OrdersTask is the name of the periodic work that settles orders which were
+// interrupted, once a minute.
+const OrdersTask = "ustat.orders"
+
+// settleOrders asks the providers of payments about orders that wait.
+func (p *Platform) settleOrders(ctx context.Context, _ time.Time) error {
+	_, err := p.Courses.SettleOrders(ctx)
+	return err
+}
+
 // makeReport is the job of a report that was asked for.
 func (p *Platform) makeReport(ctx context.Context, e core.Event) error {
 	var asked reports.Requested
@@ -104,10 +114,18 @@ func (p *Platform) startTasks(ctx context.Context) error {
 	if err := p.Tasks.Every(tasks.Periodic{Name: CleanupTask, Every: time.Hour, Timeout: 10 * time.Minute, Do: p.cleanup}); err != nil {
 		return err
 	}
-	sources := []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}, {Name: "reviews", Outbox: p.backend.Reviews}}
 	if err := p.Subscribe(tasks.Subscription{Name: RatingsTask, Types: []string{reviews.EventRated}, Handle: p.followRating}); err != nil {
 		return err
 	}
+	if err := p.subscribeAchievements(); err != nil {
+		return err
+	}
+	if len(c.Payments) > 0 {
+		if err := p.Tasks.Every(tasks.Periodic{Name: OrdersTask, Every: time.Minute, Timeout: 10 * time.Minute, Do: p.settleOrders}); err != nil {
+			return err
+		}
+	}
+	sources := []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}, {Name: "reviews", Outbox: p.backend.Reviews}}
 	if p.backend.Reports != nil {
 		if err := p.Subscribe(tasks.Subscription{Name: ReportsTask, Types: []string{reports.EventRequested}, Timeout: 10 * time.Minute, Handle: p.makeReport}); err != nil {
 			return err
@@ -210,6 +228,9 @@ func (p *Platform) audit(ctx context.Context, entry core.AuditEntry) error {
 // database asks for that, the error is core.ErrRetry and the host runs its
 // transaction again. A bun.Tx joins by its embedded *sql.Tx. Use the result on one
 // goroutine and not after the transaction.
+//
+// Orders with something to pay are not made inside: no provider is called in a
+// transaction.
 //
 // The platform must be started. On SQLite the transaction must hold the write lock
 // from its start (_txlock=immediate).

@@ -62,7 +62,7 @@ type Config struct {
 	// Reviews are the rules of reviews that differ from the defaults.
 	Reviews reviews.Options
 	// Learners tells who takes which course and how far they are, which is who may review
-	// it. Nil means that nobody does.
+	// it. Nil means the enrollments of courses.
 	Learners reviews.Learners
 	// Issuer and Audience are written into access tokens and required in them. Empty
 	// means "ustat".
@@ -92,6 +92,19 @@ type Config struct {
 	// NoRelay keeps this process from delivering events to the queue and from asking for
 	// periodic jobs: for a program that does not have all subscribers.
 	NoRelay bool
+	// Achievements are rules for achievements, the same in every process of a platform
+	// that works jobs. What a rule needs of the platform is in its Facts. They are awarded
+	// by events, so a Queue is needed.
+	Achievements []accounts.Rule
+	// Payments are the providers of payments for courses with a price; the first is taken
+	// where an order names none. Without one such courses are only granted.
+	Payments []courses.Payments
+	// OrderTTL is how long an order waits for its money, 1 minute to 30 days. Zero means
+	// 24 h.
+	OrderTTL time.Duration
+	// PaymentReturnURL returns where the buyer of an order comes back to from the
+	// provider's page. Nil means nowhere.
+	PaymentReturnURL func(o courses.Order) string
 	// Retention is how long is kept what is needed for a while only.
 	Retention Retention
 	// Logger gets what an operator should know. Nil means silence.
@@ -176,7 +189,16 @@ func (c *Config) setDefaults() (err error) {
 	if c.TaskConcurrency < -1 || c.TaskConcurrency > 1000 {
 		return core.Invalid("TaskConcurrency", "range", "1-1000", strconv.Itoa(c.TaskConcurrency), "between 1 and 1,000 jobs are worked at once, or none with -1")
 	}
+	if c.OrderTTL != 0 && (c.OrderTTL < time.Minute || c.OrderTTL > 30*24*time.Hour) {
+		return core.Invalid("OrderTTL", "range", "1m-30d", c.OrderTTL.String(), "1 minute to 30 days are expected")
+	}
+	if err := courses.CheckPayments(c.Payments); err != nil {
+		return err
+	}
 	if err := c.Retention.setDefaults(); err != nil {
+		return err
+	}
+	if err := accounts.CheckRules(c.Achievements); err != nil {
 		return err
 	}
 	if c.Hasher == nil {
@@ -259,16 +281,24 @@ func (p *Platform) assemble() (err error) {
 	c := p.config
 	p.Accounts = accounts.NewService(accounts.Config{
 		Store: p.backend.Accounts, Validate: p.validate, Clock: c.Clock, Cursors: p.cursors, Limiter: c.Limiter, Hasher: c.Hasher,
-		Keys: p.tokens, Teaching: teaching{p}, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
+		Keys: p.tokens, Teaching: teaching{p}, Rules: c.Achievements, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
 	})
+	providers := c.Payments
+	if p.tx != nil { // no provider is called inside a transaction
+		providers = nil
+	}
 	p.Courses = courses.NewService(courses.Config{
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
+		Payments: providers, OrderTTL: c.OrderTTL, ReturnURL: c.PaymentReturnURL,
 	})
 	p.Reports = reports.NewService(reports.Config{
 		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Users: p.Accounts, Links: p.links,
 		Limiter: c.Limiter, Clock: c.Clock, Formats: c.ReportFormats,
 	})
 	p.Jobs = tasks.NewService(tasks.ServiceConfig{Queue: c.Queue, Cursors: p.cursors, Clock: c.Clock, Audit: p.audit})
+	if c.Learners == nil {
+		c.Learners = enrollments{p.Courses}
+	}
 	p.Reviews, err = reviews.NewService(reviews.Config{
 		Store: p.backend.Reviews, Courses: p.Courses, Users: p.Accounts, Learners: c.Learners, Cursors: p.cursors, Validate: p.validate, Clock: c.Clock,
 		Limiter: c.Limiter, Options: c.Reviews,
@@ -289,6 +319,15 @@ func (p *Platform) OpenLink(ctx context.Context, token string) (*blob.File, blob
 	}
 	file, err := p.config.Files.Open(ctx, link.Key)
 	return file, link, err
+}
+
+// enrollments answers reviews from courses.
+type enrollments struct{ courses *courses.Service }
+
+// Learner implements reviews.Learners.
+func (e enrollments) Learner(ctx context.Context, course courses.CourseID, user core.UserID) (reviews.Learner, error) {
+	l, err := e.courses.Learner(ctx, course, user)
+	return reviews.Learner{Enrolled: l.Enrollment.Status.Seated(), Percent: l.Enrollment.Percent()}, err
 }
 
 // teaching answers accounts from courses, which come after them.

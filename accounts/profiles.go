@@ -17,6 +17,8 @@ type PublicProfile struct {
 	Name     string
 	Bio      string
 	Role     core.Role
+	// Achievements are those that are known, in the order in which they were awarded.
+	Achievements []Achieved
 }
 
 // ProfileEdit is what UpdateProfile takes. Nil fields are left as they are.
@@ -30,7 +32,7 @@ type ProfileEdit struct {
 }
 
 // Profile returns the public page of an active user by its slug or one that it had,
-// with the present one in it, or fails with ErrUserNotFound. Everyone may ask. Three statements.
+// with the present one in it, or fails with ErrUserNotFound. Everyone may ask. Four statements.
 func (s *Service) Profile(ctx context.Context, slug string) (PublicProfile, error) {
 	ctx = core.WithOperation(ctx, "accounts.Profile")
 	p, err := s.store.ProfileBySlug(ctx, slug)
@@ -44,7 +46,13 @@ func (s *Service) Profile(ctx context.Context, slug string) (PublicProfile, erro
 	if len(users) == 0 || !users[0].Active {
 		return PublicProfile{}, ErrUserNotFound
 	}
-	return public(p, users[0]), nil
+	return s.complete(ctx, s.store, public(p, users[0]))
+}
+
+// complete adds what the user of a profile has achieved.
+func (s *Service) complete(ctx context.Context, r AwardReader, p PublicProfile) (PublicProfile, error) {
+	err := s.withAchievements(ctx, r, &p)
+	return p, err
 }
 
 func public(p Profile, u User) PublicProfile {
@@ -53,7 +61,7 @@ func public(p Profile, u User) PublicProfile {
 
 // ProfileOf returns the profile of a user by username, for the user and for admins;
 // it may be of a disabled user. It fails with core.ErrForbidden, and for an admin
-// with ErrUserNotFound. Three statements.
+// with ErrUserNotFound. Four statements.
 func (s *Service) ProfileOf(ctx context.Context, by core.Actor, username string) (PublicProfile, error) {
 	ctx = core.WithOperation(ctx, "accounts.ProfileOf")
 	u, err := s.store.UserByUsername(ctx, username)
@@ -64,13 +72,13 @@ func (s *Service) ProfileOf(ctx context.Context, by core.Actor, username string)
 	if err != nil {
 		return PublicProfile{}, err
 	}
-	return public(p, u), nil
+	return s.complete(ctx, s.store, public(p, u))
 }
 
 // Profiles returns a page of the profiles of active teachers, producers and admins
 // by slug, of those with a specialization where one is named. Everyone may ask. It
 // fails with core.ErrInvalid, where there is no such specialization too, or
-// core.ErrCursor. Three statements, and one for the specialization.
+// core.ErrCursor. Four statements, and one for the specialization.
 func (s *Service) Profiles(ctx context.Context, specialization string, p core.Page) (Page[PublicProfile], error) {
 	ctx = core.WithOperation(ctx, "accounts.Profiles")
 	list := "accounts.profiles/" + specialization
@@ -114,10 +122,12 @@ func (s *Service) withUsers(ctx context.Context, profiles Page[Profile]) (Page[P
 		byID[u.ID] = u
 	}
 	out := Page[PublicProfile]{Items: make([]PublicProfile, len(profiles.Items)), Next: profiles.Next}
+	pages := make([]*PublicProfile, len(out.Items))
 	for i, p := range profiles.Items {
 		out.Items[i] = public(p, byID[p.UserID])
+		pages[i] = &out.Items[i]
 	}
-	return out, nil
+	return out, s.withAchievements(ctx, s.store, pages...)
 }
 
 // UpdateProfile changes a profile by its slug or one that it had; its user and admins
@@ -160,8 +170,8 @@ func (s *Service) UpdateProfile(ctx context.Context, by core.Actor, slug string,
 			return err
 		}
 		if sameProfile(next, p) {
-			updated = public(p, users[0])
-			return nil
+			updated, err = s.complete(ctx, tx, public(p, users[0]))
+			return err
 		}
 		err = tx.UpdateProfile(ctx, next)
 		if errors.Is(err, ErrSpecializationNotFound) { // deleted since it was looked up
@@ -171,7 +181,9 @@ func (s *Service) UpdateProfile(ctx context.Context, by core.Actor, slug string,
 			return err
 		}
 		next.Version++
-		updated = public(next, users[0])
+		if updated, err = s.complete(ctx, tx, public(next, users[0])); err != nil {
+			return err
+		}
 		return s.note(ctx, tx, by, "accounts.profile_updated", subjectOf(users[0]), !isSelf(by, p.UserID), map[string]any{"slug": next.Slug})
 	})
 	if err != nil {

@@ -19,6 +19,8 @@ type Service struct {
 	hasher                Hasher
 	keys                  *Keyring
 	teaching              Teaching
+	rules                 []Rule
+	facts                 Facts
 	issuer, audience      string
 	accessTTL, refreshTTL time.Duration
 	entrances             chan struct{}
@@ -40,6 +42,10 @@ type Config struct {
 	// WithCourses, which knows only the courses that are kept with the accounts. Nil
 	// means that there are no others.
 	Teaching Teaching
+	// Rules are the achievements that there are, as CheckRules takes them; Facts is
+	// what they are told about courses.
+	Rules []Rule
+	Facts Facts
 	// Issuer and Audience are written into access tokens and required in them.
 	Issuer, Audience string
 	// AccessTTL and RefreshTTL are how long tokens are good for.
@@ -52,11 +58,11 @@ type Teaching interface {
 	HasCourses(ctx context.Context, teacher core.UserID) (bool, error)
 }
 
-// NewService returns a Service. Every field of c but Teaching is needed; ustat.New
-// gives each its default.
+// NewService returns a Service. Every field of c but Teaching, Rules and Facts is
+// needed; ustat.New gives each its default.
 func NewService(c Config) *Service {
 	return &Service{
-		c.Store, c.Validate, c.Clock, c.Cursors, c.Limiter, c.Hasher, c.Keys, c.Teaching,
+		c.Store, c.Validate, c.Clock, c.Cursors, c.Limiter, c.Hasher, c.Keys, c.Teaching, c.Rules, c.Facts,
 		c.Issuer, c.Audience, c.AccessTTL, c.RefreshTTL, make(chan struct{}, maxEntering),
 	}
 }

@@ -31,6 +31,7 @@ type Reader interface {
 	ProfileReader
 	LinkReader
 	SessionReader
+	AwardReader
 }
 
 // UserReader reads users.
@@ -80,6 +81,13 @@ type LinkReader interface {
 	TeachersOf(ctx context.Context, producer core.UserID) ([]core.UserID, error)
 }
 
+// AwardReader reads what users have achieved.
+type AwardReader interface {
+	// AwardsOf returns the awards of users by user, time and code, by one statement. No
+	// users give no awards and no statement.
+	AwardsOf(ctx context.Context, users []core.UserID) ([]Award, error)
+}
+
 // SessionReader reads sessions.
 type SessionReader interface {
 	// SessionUser returns a session, revoked or not, and its user by one statement,
@@ -102,6 +110,7 @@ type Tx interface {
 	ProfileTx
 	LinkTx
 	SessionTx
+	AwardTx
 }
 
 // UserTx writes users.
@@ -194,6 +203,15 @@ type SessionTx interface {
 	// ForgetSessions removes up to limit sessions that were revoked before a time and
 	// have no token left, and returns how many.
 	ForgetSessions(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// AwardTx writes what users have achieved.
+type AwardTx interface {
+	// AddAwards adds awards and returns those that are new, in any order. One that a
+	// user has stays as it is; of concurrent callers one adds it. A user that there is
+	// not is core.ErrInvalid, after which the Update fails. Callers hand them over in
+	// order of user and code, so that two at once do not wait for each other.
+	AddAwards(ctx context.Context, list []Award) ([]Award, error)
 }
 
 // Store keeps the accounts. Implementations are safe for concurrent use, keep

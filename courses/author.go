@@ -89,11 +89,14 @@ func (s *Service) prepare(ctx context.Context, by core.Actor, may scope, in NewC
 // keepTeacher holds a user who may teach to that until the end of the transaction.
 // One who may not any more is a core.ErrInvalid naming "teacher".
 func keepTeacher(ctx context.Context, tx Tx, id core.UserID) error {
-	role, active, err := tx.LockTeacher(ctx, id)
-	if err == nil && !mayTeach(accounts.User{Role: role, Active: active}) {
-		err = core.Invalid("teacher", "role", string(core.Teacher), string(role), "this user may not teach")
+	standings, err := tx.LockTeachers(ctx, []core.UserID{id})
+	if err != nil {
+		return err
 	}
-	return err
+	if now := standings[id]; !mayTeach(accounts.User{Role: now.Role, Active: now.Active}) {
+		return core.Invalid("teacher", "role", string(core.Teacher), string(now.Role), "this user may not teach")
+	}
+	return nil
 }
 
 // newTeacher returns who teaches the course that the actor creates.
@@ -200,6 +203,9 @@ func (s *Service) edit(ctx context.Context, by core.Actor, slug string, input an
 				return err
 			}
 		}
+		if err := s.changeSeats(ctx, tx, t, c, &before); err != nil {
+			return err
+		}
 		if err := t.update(ctx, tx, c, EventUpdated, Changed{}, false); err != nil {
 			return err
 		}
@@ -208,6 +214,18 @@ func (s *Service) edit(ctx context.Context, by core.Actor, slug string, input an
 		}
 		return nil
 	})
+}
+
+// changeSeats lets in who waits where a course has got more seats. It does not get
+// fewer than are taken.
+func (s *Service) changeSeats(ctx context.Context, tx Tx, t trail, c, before *Course) error {
+	if c.Capacity == before.Capacity {
+		return nil
+	}
+	if taken := int(c.Stats.Students); c.Capacity > 0 && c.Capacity < taken {
+		return core.Invalid("capacity", "min", strconv.Itoa(taken), strconv.Itoa(c.Capacity), "more seats are taken")
+	}
+	return s.fill(ctx, tx, t, before.Slug, c)
 }
 
 // courseChange is a CourseEdit that has been checked, with its names looked up.
@@ -282,7 +300,7 @@ func (s *Service) tags(ctx context.Context, list *[]string, bad *checks) (*[]Tag
 // equal reports whether two courses differ in nothing that Edit writes.
 func (c *Course) equal(o *Course) bool {
 	return c.Title == o.Title && c.Slug == o.Slug && c.Description == o.Description && c.Requirements == o.Requirements &&
-		c.TextPolicy == o.TextPolicy && c.Language == o.Language && c.Price == o.Price && c.Category.ID == o.Category.ID &&
+		c.TextPolicy == o.TextPolicy && c.Language == o.Language && c.Price == o.Price && c.Category.ID == o.Category.ID && c.Capacity == o.Capacity &&
 		slices.Equal(tagIDs(c.Tags), tagIDs(o.Tags))
 }
 
@@ -304,6 +322,7 @@ func (in *courseChange) apply(c *Course) {
 	set(&c.Price, in.Price)
 	set(&c.Category, in.category)
 	set(&c.Tags, in.tags)
+	set(&c.Capacity, in.Capacity)
 	c.refresh() // so that what the change does not write is under the same policy
 	set(&c.Description, in.Description)
 	set(&c.Requirements, in.Requirements)

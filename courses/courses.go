@@ -77,10 +77,15 @@ type Course struct {
 	Category     Category // ID, Slug and Name
 	Tags         []Tag    // by name
 	Stats        Stats
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
-	PublishedAt  time.Time // of the first publication; zero when it never was
-	Version      int64     // from 1, one more with each change of the course itself
+	Capacity     int // seats; 0 is no bound
+	// PrerequisiteCount is how many courses come before it; Prerequisites are their
+	// slugs, which Service.Course alone fills.
+	PrerequisiteCount int
+	Prerequisites     []string
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
+	PublishedAt       time.Time // of the first publication; zero when it never was
+	Version           int64     // from 1, one more with each change of the course itself
 }
 
 // Stats are a course's numbers, kept exact by the writes that change them.
@@ -150,10 +155,16 @@ type Lesson struct {
 	TextPolicy     int           // see Course
 	Duration       time.Duration // whole seconds
 	FreePreview    bool
-	Position       int      // from 1, unique in the module; there may be gaps
-	Version        int64    // from 1, one more with each change
-	Locked         bool     // for those who may neither edit the course nor take it
-	Reasons        []string // why it is locked, for machines: "enrollment_required"
+	Position       int // from 1, unique in the module; there may be gaps
+	// A lesson opens to a learner at OpensAt and OpensAfterDays after their enrollment,
+	// whichever is later. Zero are no bounds.
+	OpensAt        time.Time
+	OpensAfterDays int
+	Version        int64 // from 1, one more with each change
+	// What follows is of the reader; a Store leaves it empty.
+	Opens   time.Time // when it opens; zero is at once, or not known before the enrollment
+	Locked  bool      // whether it is closed, and so comes without its content
+	Reasons []string  // why it is: ReasonEnrollment and others
 }
 
 // Sort names an order of courses. Ties are broken by id.

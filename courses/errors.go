@@ -59,6 +59,8 @@ var (
 	ErrNotSeated = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.not_seated", Message: "the enrollment does not give access"}
 	// ErrLessonLocked is for a lesson that is closed to the learner; the violations name why.
 	ErrLessonLocked = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.lesson_locked", Message: "the lesson is closed"}
+	// ErrPrerequisiteCycle is for courses that would come before themselves.
+	ErrPrerequisiteCycle = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.prerequisite_cycle", Message: "a course cannot come before itself"}
 	// ErrNotCompleted is for a certificate of a course that is not completed.
 	ErrNotCompleted = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.not_completed", Message: "the course is not completed"}
 )
@@ -68,10 +70,18 @@ var (
 	ErrOrderNotFound   = &core.Error{Kind: core.KindNotFound, Code: "courses.order_not_found", Message: "there is no such order"}
 	ErrCouponNotFound  = &core.Error{Kind: core.KindNotFound, Code: "courses.coupon_not_found", Message: "there is no such coupon"}
 	ErrPaymentNotFound = &core.Error{Kind: core.KindNotFound, Code: "courses.payment_not_found", Message: "there is no such payment"}
-	ErrCouponTaken     = &core.Error{Kind: core.KindConflict, Code: "courses.coupon_taken", Message: "there is a coupon with that code"}
-	ErrCouponInUse     = &core.Error{Kind: core.KindConflict, Code: "courses.coupon_in_use", Message: "orders have used the coupon: switch it off"}
+	// ErrProviderNotFound is for a provider of payments that this platform has not.
+	ErrProviderNotFound = &core.Error{Kind: core.KindNotFound, Code: "courses.provider_not_found", Message: "there is no such provider of payments"}
+	ErrCouponTaken      = &core.Error{Kind: core.KindConflict, Code: "courses.coupon_taken", Message: "there is a coupon with that code"}
+	ErrCouponInUse      = &core.Error{Kind: core.KindConflict, Code: "courses.coupon_in_use", Message: "orders have used the coupon: switch it off"}
 	// ErrCoupon is for a coupon that does not apply: the violation says why.
 	ErrCoupon = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.coupon_refused", Message: "the coupon does not apply"}
+	// ErrEntitled is for an order of who may enroll without one.
+	ErrEntitled = &core.Error{Kind: core.KindConflict, Code: "courses.entitled", Message: "the user has a right to this course already: enroll"}
+	// ErrFree is for an order of a course that costs nothing.
+	ErrFree = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.free", Message: "the course costs nothing: enroll"}
+	// ErrPaymentRefused is for a payment that its provider does not take.
+	ErrPaymentRefused = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.payment_refused", Message: "the provider of payments refuses this payment"}
 	// ErrOrderState is for what an order in its status does not allow.
 	ErrOrderState = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.order_state", Message: "the order's status does not allow this"}
 	// ErrCallback is for a callback that its provider did not send, or not now.

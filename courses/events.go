@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/internal/fault"
 )
@@ -57,6 +59,71 @@ type Changed struct {
 	Reason  string      `json:"reason,omitempty"` // of a rejection
 }
 
+// The events of learning. Their subject is "enrollment/" and its id, their payload a
+// [LearningChanged].
+const (
+	EventEnrolled        = "courses.enrolled"   // has a seat
+	EventWaitlisted      = "courses.waitlisted" // waits for one
+	EventPromoted        = "courses.promoted"   // has got the seat that was waited for
+	EventCancelled       = "courses.cancelled"
+	EventRefunded        = "courses.refunded"
+	EventLessonCompleted = "courses.lesson_completed"
+	EventCompleted       = "courses.completed"
+)
+
+// LearningChanged is the payload of the events of an enrollment: it after the change.
+type LearningChanged struct {
+	Enrollment EnrollmentID     `json:"enrollment"`
+	Course     CourseID         `json:"course"`
+	Slug       string           `json:"slug"`
+	Teacher    core.UserID      `json:"teacher"`
+	User       core.UserID      `json:"user"`
+	Status     EnrollmentStatus `json:"status"`
+	Source     Source           `json:"source"`
+	Price      core.Money       `json:"price"`            // that was paid
+	Lesson     LessonID         `json:"lesson,omitempty"` // the one that was completed
+	At         time.Time        `json:"at"`
+}
+
+// The events of purchases. Their subject is "order/" and its id, their payload an
+// [OrderChanged].
+const (
+	EventOrderCreated  = "courses.order_created"
+	EventOrderPaid     = "courses.order_paid"
+	EventOrderExpired  = "courses.order_expired"  // not paid in time, or the payment failed
+	EventOrderRefunded = "courses.order_refunded" // the money has gone back
+)
+
+// OrderChanged is the payload of the events of an order: it after the change.
+type OrderChanged struct {
+	Order    uuid.UUID   `json:"order"`
+	Course   CourseID    `json:"course"`
+	Slug     string      `json:"slug"`
+	Teacher  core.UserID `json:"teacher"`
+	User     core.UserID `json:"user"`
+	Status   OrderStatus `json:"status"`
+	Price    core.Money  `json:"price"` // of the course
+	Total    core.Money  `json:"total"` // that is paid
+	Coupon   string      `json:"coupon,omitempty"`
+	Provider string      `json:"provider,omitempty"`
+	Code     string      `json:"code,omitempty"` // of why it was expired or refunded
+	At       time.Time   `json:"at"`
+}
+
+// ordered returns an event of an order.
+func (t trail) ordered(event string, teacher core.UserID, o *Order) core.Event {
+	return core.NewEvent(event, o.subject(), t.by, t.at, t.purchase(teacher, o))
+}
+
+func (t trail) purchase(teacher core.UserID, o *Order) OrderChanged {
+	return OrderChanged{
+		Order: o.ID, Course: o.Course, Slug: o.Slug, Teacher: teacher, User: o.User, Status: o.Status, Price: o.Price, Total: o.Total,
+		Coupon: o.Coupon, Provider: o.Provider, Code: o.Code, At: core.Time(t.at),
+	}
+}
+
+func (o *Order) subject() string { return "order/" + o.ID.String() }
+
 // trail is who does what, for events and the audit log.
 type trail struct {
 	by core.Actor
@@ -80,6 +147,25 @@ func (t trail) changed(ctx context.Context, tx Tx, event string, c *Course, deta
 	}
 	return tx.Emit(ctx, core.NewEvent(event, subject, t.by, t.at, detail))
 }
+
+// learned returns an event of an enrollment.
+func (t trail) learned(event string, teacher core.UserID, e *Enrollment, lesson LessonID) core.Event {
+	return core.NewEvent(event, e.subject(), t.by, t.at, t.learning(teacher, e, lesson))
+}
+
+// auditLearning leaves an audit row of what somebody does to another's enrollment.
+func (t trail) auditLearning(ctx context.Context, tx Tx, action string, teacher core.UserID, e *Enrollment) error {
+	return t.audit(ctx, tx, action, e.subject(), t.learning(teacher, e, 0))
+}
+
+func (t trail) learning(teacher core.UserID, e *Enrollment, lesson LessonID) LearningChanged {
+	return LearningChanged{
+		Enrollment: e.ID, Course: e.Course, Slug: e.Slug, Teacher: teacher, User: e.User, Status: e.Status, Source: e.Source,
+		Price: e.PricePaid, Lesson: lesson, At: core.Time(t.at),
+	}
+}
+
+func (e *Enrollment) subject() string { return "enrollment/" + strconv.FormatInt(int64(e.ID), 10) }
 
 // shelf leaves an audit row of a category or a tag, and emits the event of the same
 // name. The creation of one has none: no course is under it.

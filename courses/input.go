@@ -28,6 +28,7 @@ type NewCourse struct {
 	Price        *core.Money     `json:"price,omitempty"`
 	Category     string          `json:"category,omitempty" validate:"omitempty,slug"`       // slug
 	Tags         []string        `json:"tags,omitempty" validate:"max=32,unique,dive,slug"`  // slugs
+	Capacity     int             `json:"capacity,omitempty" validate:"min=0,max=1000000"`    // seats; 0 is no bound
 	Teacher      string          `json:"teacher,omitempty" validate:"omitempty,max=64,line"` // username; empty is the actor
 	Key          string          `json:"-"`                                                  // idempotency: the same Key and input give the same course
 }
@@ -43,6 +44,7 @@ type CourseEdit struct {
 	Price        *core.Money     `json:"price,omitempty"`
 	Category     *string         `json:"category,omitempty" validate:"omitnil,len=0|slug"` // slug; empty is none
 	Tags         *[]string       `json:"tags,omitempty" validate:"omitnil,max=32,unique,dive,slug"`
+	Capacity     *int            `json:"capacity,omitempty" validate:"omitnil,min=0,max=1000000"` // at least the seats that are taken; 0 is no bound
 	IfVersion    int64           `json:"-"`
 }
 
@@ -58,6 +60,7 @@ type CourseReplacement struct {
 	Price        *core.Money     `json:"price,omitempty"`
 	Category     string          `json:"category,omitempty" validate:"omitempty,slug"`
 	Tags         []string        `json:"tags,omitempty" validate:"max=32,unique,dive,slug"`
+	Capacity     int             `json:"capacity,omitempty" validate:"min=0,max=1000000"`
 	IfVersion    int64           `json:"-"`
 }
 
@@ -256,7 +259,7 @@ func languagePtr(tag *string) *string {
 func (r CourseReplacement) edit() CourseEdit {
 	e := CourseEdit{
 		Title: &r.Title, Description: &r.Description, Requirements: &r.Requirements, Format: r.Format,
-		Language: &r.Language, Price: r.Price, Category: &r.Category, Tags: &r.Tags, IfVersion: r.IfVersion,
+		Language: &r.Language, Price: r.Price, Category: &r.Category, Tags: &r.Tags, Capacity: &r.Capacity, IfVersion: r.IfVersion,
 	}
 	if r.Price == nil {
 		e.Price = new(core.Money)
@@ -271,6 +274,6 @@ func (r CourseReplacement) edit() CourseEdit {
 func (n NewCourse) edit() CourseEdit {
 	return CourseReplacement{
 		Title: n.Title, Slug: n.Slug, Description: n.Description, Requirements: n.Requirements, Format: n.Format,
-		Language: n.Language, Price: n.Price, Category: n.Category, Tags: n.Tags,
+		Language: n.Language, Price: n.Price, Category: n.Category, Tags: n.Tags, Capacity: n.Capacity,
 	}.edit()
 }

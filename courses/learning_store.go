@@ -20,6 +20,15 @@ type EnrollmentQuery struct {
 	Limit  int
 }
 
+// BookmarkQuery asks for the bookmarks of a user: of published courses, of archived
+// ones in which they are seated, and of those of Teachers, where nil is everyone's.
+type BookmarkQuery struct {
+	User     core.UserID
+	Teachers []core.UserID
+	After    *Position
+	Limit    int
+}
+
 // LearningReader reads who takes what, and how far they are. What it returns as filled
 // on reading is counted in the statement that reads it.
 type LearningReader interface {
@@ -35,20 +44,19 @@ type LearningReader interface {
 	// CompletedLessons returns which lessons of an enrollment's course were completed,
 	// those with an id above after, by id, up to limit.
 	CompletedLessons(ctx context.Context, id EnrollmentID, after LessonID, limit int) ([]LessonProgress, error)
+	// NextLesson returns the first lesson, by module position and position, that an
+	// enrollment has not completed, or 0 where there is none.
+	NextLesson(ctx context.Context, id EnrollmentID) (LessonID, error)
 	// Prerequisites returns the slugs and ids of the courses that come before one, in
 	// order of their ids.
 	Prerequisites(ctx context.Context, course CourseID) ([]Course, error)
 	// Unmet returns the ids of the prerequisites of a course that a user has not
 	// completed, in order.
 	Unmet(ctx context.Context, course CourseID, user core.UserID) ([]CourseID, error)
-	// Bookmarked returns up to limit courses that a user has marked, the latest first by
-	// (At, course), each with the place of its mark: At in Unix microseconds, the id.
-	Bookmarked(ctx context.Context, user core.UserID, after *Position, limit int) ([]Hit, error)
-	// CertificateOf returns the certificate of an enrollment, or fails with
-	// ErrCertificateNotFound.
-	CertificateOf(ctx context.Context, id EnrollmentID) (Certificate, error)
-	// CertificateByCode does the same by a code.
-	CertificateByCode(ctx context.Context, code string) (Certificate, error)
+	// Bookmarked returns up to q.Limit courses behind q.After that a user has marked, the
+	// latest first by (At, course), each with the place of its mark: At in Unix
+	// microseconds, the id. At most two statements.
+	Bookmarked(ctx context.Context, q BookmarkQuery) ([]Hit, error)
 }
 
 // LearningWriter writes who takes what. It keeps Stats.Students and Stats.Completions
@@ -69,21 +77,23 @@ type LearningWriter interface {
 	// missing one is ErrEnrollmentNotFound.
 	UpdateEnrollments(ctx context.Context, list []Enrollment) error
 	// Promote gives up to n of those who wait for a seat of a course one, who have
-	// waited longest by (EnrolledAt, ID) first, and returns them. Its caller holds the
-	// course's lock.
+	// waited longest by (EnrolledAt, ID) first, and returns them in that order. They are
+	// active, or completed where they have a CompletedAt, and enrolled at that time. Its
+	// caller holds the course's lock.
 	Promote(ctx context.Context, course CourseID, n int, at time.Time) ([]Enrollment, error)
 	// AddProgress adds completed lessons, by as many statements as their blocks need,
 	// and returns how many were new. A time that is stored stays.
 	AddProgress(ctx context.Context, list []LessonProgress) (added int, err error)
-	// SetPrerequisites makes courses the prerequisites of one. Its caller holds the
-	// course's lock.
+	// SetPrerequisites makes courses the prerequisites of one, and counts them beside it.
+	// Courses that would come before themselves, whatever the way round, are
+	// ErrPrerequisiteCycle, and nothing is changed. Its caller holds the locks of the
+	// tree and of the course.
 	SetPrerequisites(ctx context.Context, course CourseID, before []CourseID) error
-	// SetBookmark adds a mark or takes it away, and says whether that changed anything.
+	// SetBookmark adds a mark or takes it away, and says whether that changed anything. A
+	// course that is gone is ErrCourseNotFound, after which the Update fails.
 	SetBookmark(ctx context.Context, b Bookmark, on bool) (changed bool, err error)
 	// CountBookmarks counts the marks of a user.
 	CountBookmarks(ctx context.Context, user core.UserID) (int, error)
-	// InsertCertificate adds a certificate, or returns the one that its enrollment has.
-	InsertCertificate(ctx context.Context, c Certificate) (Certificate, error)
 	// RecountLearning sets students and completions of the courses from their
 	// enrollments, of all with no ids, writes only what differs and returns what did.
 	RecountLearning(ctx context.Context, ids []CourseID) ([]CourseID, error)
@@ -133,8 +143,8 @@ type OrderWriter interface {
 	AddPaymentEvent(ctx context.Context, provider, id string, order uuid.UUID, at time.Time) (added bool, err error)
 	// InsertCoupon adds a coupon. A taken code is ErrCouponTaken.
 	InsertCoupon(ctx context.Context, c Coupon) (Coupon, error)
-	// UpdateCoupon writes all of a coupon but its code and Used, or fails with
-	// ErrCouponNotFound.
+	// UpdateCoupon writes all of a coupon but its code and Used. A missing one is
+	// ErrCouponNotFound, and a Version that is not the stored one core.ErrVersion.
 	UpdateCoupon(ctx context.Context, c Coupon) error
 	// DeleteCoupon removes a coupon that no order names, or fails with ErrCouponInUse.
 	DeleteCoupon(ctx context.Context, code string) error

@@ -37,7 +37,7 @@ func (s *Service) List(ctx context.Context, by core.Actor, filter Filter, sort S
 		}
 	}
 	q, list, err := s.plan(ctx, by, filter, sort, page)
-	if err != nil || (filter.Query != "" && len(q.Terms) == 0) || (q.Teachers != nil && len(q.Teachers) == 0) {
+	if err != nil || (filter.Query != "" && len(q.Terms) == 0) || q.isEmpty() {
 		return Page[Result]{}, err
 	}
 	limit := q.Limit
@@ -75,7 +75,7 @@ func (s *Service) List(ctx context.Context, by core.Actor, filter Filter, sort S
 func (s *Service) Count(ctx context.Context, by core.Actor, filter Filter) (int, error) {
 	ctx = core.WithOperation(ctx, "courses.Count")
 	q, _, err := s.plan(ctx, by, filter, Newest, core.Page{})
-	if err != nil || (filter.Query != "" && len(q.Terms) == 0) || (q.Teachers != nil && len(q.Teachers) == 0) {
+	if err != nil || (filter.Query != "" && len(q.Terms) == 0) || q.isEmpty() {
 		return 0, err
 	}
 	return s.store.CountCourses(ctx, q)
@@ -129,14 +129,14 @@ func (s *Service) plan(ctx context.Context, by core.Actor, f Filter, sort Sort, 
 	if err != nil {
 		return q, "", err
 	}
-	q.Teachers = may.teachersOf(f.Status, f.Editable)
-	if q.Teachers != nil && len(q.Teachers) == 0 {
+	q.Teachers, q.Seated = may.teachersOf(f.Status, f.Editable)
+	if q.isEmpty() {
 		return q, "", nil // nothing is visible, whatever else is asked
 	}
 	if err := s.lookUp(ctx, f, &q); err != nil {
 		return q, "", err
 	}
-	bound, err := json.Marshal([]any{"courses", sort, f, q.Currency, q.Teachers})
+	bound, err := json.Marshal([]any{"courses", sort, f, q.Currency, q.Teachers, q.Seated})
 	if err != nil {
 		return q, "", core.ErrInternal.Because(err)
 	}
@@ -148,6 +148,9 @@ func (s *Service) plan(ctx context.Context, by core.Actor, f Filter, sort Sort, 
 	}
 	return q, string(bound), nil
 }
+
+// isEmpty reports whether nobody's courses are asked for.
+func (q *ListQuery) isEmpty() bool { return q.Teachers != nil && len(q.Teachers) == 0 && q.Seated == 0 }
 
 func (f Filter) check(sort Sort) error {
 	var bad []core.Violation

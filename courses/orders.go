@@ -55,7 +55,7 @@ type Coupon struct {
 	Slug      string     // of Course, filled on reading
 	Limit     int        // how many orders may use it; 0 is any number
 	PerUser   int        // how many orders of one user; 0 is any number
-	Used      int        // by orders that are pending, paid or being refunded
+	Used      int        // by orders that are pending or paid
 	StartsAt  time.Time  // zero is at once
 	EndsAt    time.Time  // zero is never
 	Active    bool

@@ -12,6 +12,8 @@ import (
 type scope struct {
 	all      bool
 	teachers []core.UserID // in order; not looked at when all is set
+	user     core.UserID
+	seat     CourseID // the course that was asked for, where the user holds a seat in it
 }
 
 // scope returns what the actor may change: an admin everything, who has at least the
@@ -20,11 +22,11 @@ type scope struct {
 func (s *Service) scope(ctx context.Context, by core.Actor) (scope, error) {
 	switch {
 	case by.IsAdmin():
-		return scope{all: true}, nil
+		return scope{all: true, user: by.UserID}, nil
 	case by.IsAnonymous() || by.Role.Rank() < core.Teacher.Rank():
-		return scope{}, nil
+		return scope{user: by.UserID}, nil
 	case by.Role != core.Producer || s.producers == nil:
-		return scope{teachers: []core.UserID{by.UserID}}, nil
+		return scope{teachers: []core.UserID{by.UserID}, user: by.UserID}, nil
 	}
 	linked, err := s.producers.TeacherIDs(ctx, by.UserID)
 	if err != nil {
@@ -32,7 +34,7 @@ func (s *Service) scope(ctx context.Context, by core.Actor) (scope, error) {
 	}
 	teachers := append(slices.Clone(linked), by.UserID)
 	slices.Sort(teachers) // a cursor is bound to them
-	return scope{teachers: slices.Compact(teachers)}, nil
+	return scope{teachers: slices.Compact(teachers), user: by.UserID}, nil
 }
 
 // edits reports whether the courses of a teacher may be changed.
@@ -40,18 +42,37 @@ func (s scope) edits(teacher core.UserID) bool {
 	return s.all || slices.Contains(s.teachers, teacher)
 }
 
-// sees reports whether a course is there for the actor at all.
+// sees reports whether a course is there for the actor at all: a published one, one
+// that they may change, and an archived one in which they hold a seat.
 func (s scope) sees(c *Course) bool {
-	return c.Status == Published || s.edits(c.Teacher.ID)
+	return c.Status == Published || s.edits(c.Teacher.ID) || c.Status == Archived && s.seat == c.ID
+}
+
+// with returns the scope of somebody who is a learner of a course.
+func (s scope) with(l Learner) scope {
+	if s.seat = 0; l.Enrollment.Status.Seated() {
+		s.seat = l.Enrollment.Course
+	}
+	return s
 }
 
 // teachersOf returns whose courses of a status are seen, or may be changed: nil is
-// everyone's, an empty list is nobody's. It is sees, or edits, said as a filter.
-func (s scope) teachersOf(status Status, editable bool) []core.UserID {
+// everyone's, an empty list is nobody's. To them come the courses in which the user
+// seated holds a seat. It is sees, or edits, said as a filter.
+func (s scope) teachersOf(status Status, editable bool) (teachers []core.UserID, seated core.UserID) {
 	if s.all || status == Published && !editable {
-		return nil
+		return nil, 0
 	}
-	return append([]core.UserID{}, s.teachers...)
+	if status == Archived && !editable {
+		seated = s.user
+	}
+	return append([]core.UserID{}, s.teachers...), seated
+}
+
+// owns reports whether a user runs the courses of a teacher, in which they do not
+// enroll: their own, and as a producer those of linked teachers.
+func (s scope) owns(teacher core.UserID) bool {
+	return s.user == teacher || !s.all && s.edits(teacher)
 }
 
 // right is what an operation on a course asks for, beyond seeing it.

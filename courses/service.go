@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
@@ -30,6 +31,14 @@ type Config struct {
 	Cursors   *core.Cursors
 	Validator *core.Validator // nil means a new one
 	Clock     core.Clock      // nil means the machine's
+	// Payments are the providers of payments; the first is taken where an order names
+	// none. CheckPayments says which lists are refused.
+	Payments []Payments
+	// OrderTTL is how long an order waits for its money. Zero means 24 h.
+	OrderTTL time.Duration
+	// ReturnURL returns where the buyer of an order comes back to from the provider's
+	// page. Nil means nowhere.
+	ReturnURL func(o Order) string
 }
 
 // Service holds the rules of the catalogue. It is safe for concurrent use.
@@ -53,6 +62,9 @@ type Service struct {
 	cursors   *core.Cursors
 	validate  *core.Validator
 	clock     core.Clock
+	payments  []Payments
+	orderTTL  time.Duration
+	returnURL func(o Order) string
 }
 
 // NewService returns a Service. Store, Users and Cursors are required.
@@ -63,7 +75,13 @@ func NewService(c Config) *Service {
 	if c.Clock == nil {
 		c.Clock = core.SystemClock{}
 	}
-	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock}
+	if c.OrderTTL == 0 {
+		c.OrderTTL = 24 * time.Hour
+	}
+	if c.ReturnURL == nil {
+		c.ReturnURL = func(Order) string { return "" }
+	}
+	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock, c.Payments, c.OrderTTL, c.ReturnURL}
 }
 
 // Page is one page of a list.
@@ -84,22 +102,38 @@ func (s *Service) Course(ctx context.Context, by core.Actor, slug string) (Cours
 
 // visibleCourse returns a course that the actor sees and what else they may.
 func (s *Service) visibleCourse(ctx context.Context, by core.Actor, slug string) (Course, scope, error) {
+	c, may, _, err := s.visit(ctx, by, slug, false)
+	return c, may, err
+}
+
+// visit is visibleCourse with what the actor is to the course, which costs one
+// statement more: always with asLearner, else only where it decides whether they see
+// it. It is not asked of those who may edit the course, nor of nobody.
+func (s *Service) visit(ctx context.Context, by core.Actor, slug string, asLearner bool) (Course, scope, Learner, error) {
+	learner := Learner{User: by.UserID}
+	fail := func(err error) (Course, scope, Learner, error) { return Course{}, scope{}, learner, err }
 	if !core.ValidText(slug) {
-		return Course{}, scope{}, ErrCourseNotFound
+		return fail(ErrCourseNotFound)
 	}
 	may, err := s.scope(ctx, by)
 	if err != nil {
-		return Course{}, scope{}, err
+		return fail(err)
 	}
 	c, err := s.courseBySlug(ctx, slug)
 	if err != nil {
-		return Course{}, scope{}, err
+		return fail(err)
+	}
+	if (asLearner || c.Status == Archived) && !by.IsAnonymous() && !may.edits(c.Teacher.ID) {
+		if learner, err = s.store.LearnerOf(ctx, c.ID, by.UserID); err != nil {
+			return fail(err)
+		}
+		may = may.with(learner)
 	}
 	if !may.sees(&c) {
-		return Course{}, scope{}, ErrCourseNotFound
+		return fail(ErrCourseNotFound)
 	}
 	c.refresh()
-	return c, may, nil
+	return c, may, learner, nil
 }
 
 // courseBySlug reads a course by its present slug, or else by an old one.

@@ -92,6 +92,11 @@ func (s *Service) move(ctx context.Context, by core.Actor, slug string, ifVersio
 		if m.to == Published && c.PublishedAt.IsZero() {
 			c.PublishedAt = t.at
 		}
+		if m.to == Published {
+			if err := s.fill(ctx, tx, t, c.Slug, c); err != nil { // who waited while it was not
+				return err
+			}
+		}
 		if err := t.update(ctx, tx, c, m.event, Changed{Reason: reason}, m.want == toReview); err != nil {
 			return err
 		}

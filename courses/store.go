@@ -15,7 +15,9 @@ type ListQuery struct {
 	Tag        TagID
 	Teacher    core.UserID
 	// Teachers limits the list to their courses when it is not nil.
-	Teachers  []core.UserID
+	Teachers []core.UserID
+	// Seated adds to those of Teachers the courses in which that user holds a seat.
+	Seated    core.UserID
 	Language  string // matches itself and itself followed by "-", without case
 	Currency  string
 	PriceMin  *int64
@@ -55,6 +57,9 @@ type Reader interface {
 	CourseReader
 	TreeReader
 	ContentReader
+	LearningReader
+	WalkReader
+	OrderReader
 }
 
 // CourseReader reads courses. Each returns them whole but for the teacher's names.
@@ -163,8 +168,8 @@ type ContentCount struct {
 // A getter named ForUpdate also takes a lock that lasts until the transaction ends:
 // another transaction that asks for it waits, and then reads what the first has
 // committed. Where writing transactions take turns anyway, it is a plain read.
-// Locks are taken in this order: the tree, then a course, then its teacher, then a
-// tag. Where that cannot be (a tag that is deleted changes its courses), a deadlock is
+// Locks are taken in this order: the tree, then a course, then its teacher, then an
+// enrollment, then a tag. Where that cannot be (a tag that is deleted changes its courses), a deadlock is
 // what Update runs again.
 type Tx interface {
 	Reader
@@ -172,6 +177,14 @@ type Tx interface {
 	CourseWriter
 	TreeWriter
 	ContentWriter
+	LearningWriter
+	OrderWriter
+}
+
+// Standing is what decides whether a user may teach.
+type Standing struct {
+	Role   core.Role
+	Active bool
 }
 
 // CourseWriter writes courses.
@@ -180,12 +193,11 @@ type CourseWriter interface {
 	// it, or fails with ErrCourseNotFound. Whoever changes a course, its modules or
 	// its lessons takes this lock first, so that they take turns.
 	CourseForUpdate(ctx context.Context, slug string) (Course, error)
-	// LockTeacher returns the role of a user and whether they are active, and keeps
-	// both as they are until the end of the transaction, so that nobody who is given a
-	// course loses the right to teach meanwhile. For a user whom this database does not
-	// hold, since the accounts are elsewhere, it answers core.Teacher and true: accounts
-	// were asked just before.
-	LockTeacher(ctx context.Context, id core.UserID) (role core.Role, active bool, err error)
+	// LockTeachers returns the standing of each of the users and keeps it as it is until
+	// the end of the transaction, so that nobody who is given a course loses the right to
+	// teach meanwhile. A user whom this database does not hold, since the accounts are
+	// elsewhere, is an active core.Teacher: accounts were asked just before.
+	LockTeachers(ctx context.Context, ids []core.UserID) (map[core.UserID]Standing, error)
 	// LockCourses locks those of the courses that exist, by id, as CourseForUpdate does,
 	// and returns their versions.
 	LockCourses(ctx context.Context, ids []CourseID) (map[CourseID]int64, error)
@@ -195,7 +207,7 @@ type CourseWriter interface {
 	// accounts may live in another store.
 	InsertCourses(ctx context.Context, courses []Course) ([]Course, error)
 	// UpdateCourses writes every field of the courses with these ids, tags too, but
-	// not Stats; a zero CreatedAt keeps what is stored. A missing one is
+	// not Stats and the prerequisites; a zero CreatedAt keeps what is stored. A missing one is
 	// ErrCourseNotFound. A slug that another course has or had is ErrSlugTaken.
 	// The one that a course leaves stays its own, and it may take it again, if it is
 	// published or has a PublishedAt before the update; else it is free. More than
@@ -205,8 +217,8 @@ type CourseWriter interface {
 	// are there have a greater or the same version. Of a course that there is not, nothing
 	// is written. Neither the course's version nor UpdatedAt change.
 	SetRating(ctx context.Context, id CourseID, r ReviewNumbers) error
-	// DeleteCourse removes a course with its modules, lessons, old slugs, statistics
-	// and entry of the full-text index. A missing one is ErrCourseNotFound; one that
+	// DeleteCourse removes a course with its modules, lessons, old slugs, statistics,
+	// prerequisites, bookmarks and entry of the full-text index. A missing one is ErrCourseNotFound; one that
 	// other rows refer to is ErrCourseInUse, after which the Update fails.
 	DeleteCourse(ctx context.Context, id CourseID) error
 }
@@ -273,8 +285,8 @@ type ContentWriter interface {
 	// InsertLessons adds lessons and returns them with ids, in order. A taken
 	// position is ErrPositionTaken.
 	InsertLessons(ctx context.Context, lessons []Lesson) ([]Lesson, error)
-	// UpdateLessons writes title, kind, content, text policy, duration and preview of
-	// the lessons with these ids. A missing one is ErrLessonNotFound.
+	// UpdateLessons writes title, kind, content, text policy, duration, preview and when
+	// they open, of the lessons with these ids. A missing one is ErrLessonNotFound.
 	UpdateLessons(ctx context.Context, lessons []Lesson) error
 	// DeleteLesson removes a lesson of the course, or fails with ErrLessonNotFound.
 	// The positions of the others stay.

@@ -16,6 +16,7 @@ func (a *api) mountAccounts() {
 	a.mountUsers()
 	a.mountProfiles()
 	a.mountSpecializations()
+	a.mountAchievements()
 }
 
 func (a *api) mountAuth() {
@@ -287,6 +288,24 @@ func (a *api) updateProfile(ctx context.Context, c *call, in accounts.ProfileEdi
 	}
 	c.at = changed.Version
 	return profileOf(changed), nil
+}
+
+func (a *api) mountAchievements() {
+	const tag = "accounts"
+	path := accountsPath + "/achievements/"
+	get(a, route{
+		path: path, id: "achievements-list", tag: tag, summary: "What there is to achieve, and what who is signed in has achieved",
+		description: "All at once: there are at most 100.",
+	}, func(ctx context.Context, c *call) (list[achievement], error) {
+		all, err := a.platform.Accounts.Achievements(ctx, c.actor)
+		return present(all, "", achievementOf), err
+	})
+	send(a, route{
+		method: http.MethodPost, path: path + "recompute/", id: "achievements-recompute", tag: tag, summary: "Award all users what they have earned",
+		description: "Admins only. It is done in the background; what was imported counts without asking.", signedIn: true,
+	}, func(ctx context.Context, c *call, _ none) (none, error) {
+		return none{}, a.platform.Accounts.RecomputeAchievements(ctx, c.actor)
+	})
 }
 
 func (a *api) mountSpecializations() {

@@ -56,6 +56,17 @@ func specializationOf(s accounts.Specialization) specialization {
 	return specialization{s.Slug, s.Name}
 }
 
+type achievement struct {
+	Code        string     `json:"code" doc:"Stable"`
+	Title       string     `json:"title"`
+	Description string     `json:"description"`
+	AwardedAt   *time.Time `json:"awarded_at" doc:"null where it was not"`
+}
+
+func achievementOf(a accounts.Achieved) achievement {
+	return achievement{a.Code, a.Title, a.Description, timeOrNull(a.At)}
+}
+
 type profile struct {
 	Slug            string           `json:"slug"`
 	Username        string           `json:"username"`
@@ -65,15 +76,20 @@ type profile struct {
 	Links           []accounts.Link  `json:"links" nullable:"false"`
 	Specializations []specialization `json:"specializations" nullable:"false"`
 	Rating          *float64         `json:"rating" minimum:"1" maximum:"5" doc:"From the reviews of the user's courses; null without any"`
+	Achievements    []achievement    `json:"achievements" nullable:"false" doc:"In the order in which they were awarded"`
 }
 
 func profileOf(p accounts.PublicProfile) profile {
 	out := profile{
 		Slug: p.Slug, Username: p.Username, Name: p.Name, Role: string(p.Role), Bio: p.Bio,
 		Links: append([]accounts.Link{}, p.Links...), Specializations: make([]specialization, len(p.Specializations)),
+		Achievements: make([]achievement, len(p.Achievements)),
 	}
 	for i, s := range p.Specializations {
 		out.Specializations[i] = specializationOf(s)
+	}
+	for i, a := range p.Achievements {
+		out.Achievements[i] = achievementOf(a)
 	}
 	if p.Rating > 0 {
 		stars := float64(p.Rating) / 100

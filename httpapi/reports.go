@@ -107,7 +107,7 @@ func (a *api) mountFiles() {
 	}
 	op := a.operation(rt)
 	content := map[string]*huma.MediaType{}
-	for _, t := range []blob.Type{blob.CSV, blob.XLSX} {
+	for _, t := range blob.Types() {
 		content[t.MediaType()] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}
 	}
 	op.Responses["200"].Content = content
@@ -136,9 +136,11 @@ func (a *api) mountFiles() {
 // fixed ones of blob, and a browser that shows it all the same runs nothing in it.
 func sendFile(w http.ResponseWriter, r *http.Request, o opened) {
 	h := w.Header()
-	h.Set("Content-Type", o.link.Key.Type().MediaType())
+	h.Set("Content-Type", o.link.MediaType())
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": o.link.Name}))
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
+	// What is under a key never changes: so a range goes on where it broke off (If-Range).
+	h.Set("ETag", `"`+string(o.link.Key)+`"`)
 	// A writer that has no deadlines, as in tests, has none to be moved.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(downloadTime))
 	http.ServeContent(w, r, "", o.file.ModTime, o.file)

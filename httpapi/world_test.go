@@ -210,13 +210,15 @@ var requests = map[string]func(w *world, s subject) request{
 		w.user(name, core.Student)
 		return request{"/accounts/users/" + name + "/active/", object{"active": false}}
 	},
-	"teachers-list":        fixed("/accounts/users/producer/teachers/", nil),
-	"teachers-link":        fixed("/accounts/users/stranger/teachers/teacher/", nil),
-	"teachers-unlink":      fixed("/accounts/users/stranger/teachers/owner/", nil),
-	"profiles-list":        fixed("/accounts/profiles/?specialization=backend", nil),
-	"profiles-get":         fixed("/accounts/profiles/owner/", nil),
-	"profiles-update":      fixed("/accounts/profiles/student/", object{"links": []object{{"name": "Site", "url": "https://example.org/"}}, "specializations": []string{"backend"}}),
-	"specializations-list": fixed("/accounts/specializations/", nil),
+	"teachers-list":          fixed("/accounts/users/producer/teachers/", nil),
+	"teachers-link":          fixed("/accounts/users/stranger/teachers/teacher/", nil),
+	"teachers-unlink":        fixed("/accounts/users/stranger/teachers/owner/", nil),
+	"achievements-list":      fixed("/accounts/achievements/", nil),
+	"achievements-recompute": fixed("/accounts/achievements/recompute/", nil),
+	"profiles-list":          fixed("/accounts/profiles/?specialization=backend", nil),
+	"profiles-get":           fixed("/accounts/profiles/owner/", nil),
+	"profiles-update":        fixed("/accounts/profiles/student/", object{"links": []object{{"name": "Site", "url": "https://example.org/"}}, "specializations": []string{"backend"}}),
+	"specializations-list":   fixed("/accounts/specializations/", nil),
 	"specializations-create": func(w *world, _ subject) request {
 		return request{"/accounts/specializations/", object{"slug": w.name(), "name": "New"}}
 	},

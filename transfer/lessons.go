@@ -19,6 +19,8 @@ type lesson struct {
 	kind             courses.Kind
 	content          string
 	duration         time.Duration
+	preview          bool
+	hasPreview       bool
 }
 
 const (
@@ -29,9 +31,11 @@ const (
 	lessonKind
 	lessonContent
 	lessonDuration
+	lessonPreview
 )
 
-// lessons reads lessons.csv. An empty duration_seconds is 0.
+// lessons reads lessons.csv. An empty duration_seconds is 0, and a
+// free_preview column that is not in the file leaves what is stored.
 type lessons struct{ store courses.Store }
 
 func (t *lessons) columns() []column {
@@ -43,6 +47,7 @@ func (t *lessons) columns() []column {
 		{"kind", true},
 		{"content", true},
 		{"duration_seconds", true},
+		{"free_preview", false},
 	}
 }
 
@@ -57,6 +62,9 @@ func (t *lessons) parse(c *cells) lesson {
 	}
 	if c.raw(lessonDuration) != "" {
 		row.duration = time.Duration(c.number(lessonDuration, 0)) * time.Second
+	}
+	if row.hasPreview = c.has(lessonPreview); row.hasPreview {
+		row.preview = oneOf(c, lessonPreview, "false", "true") == "true"
 	}
 	return row
 }
@@ -103,10 +111,14 @@ func (t *lessons) plan(ctx context.Context, rows []row[lesson], refuse refuseFun
 		next.CourseID, next.ModuleID, next.ModulePosition, next.Position = course, module.ID, r.module, r.position
 		next.Title, next.Kind, next.Content, next.Duration = r.title, r.kind, r.content, r.duration
 		next.TextPolicy = richtext.Version
+		if r.hasPreview {
+			next.FreePreview = r.preview
+		}
 		switch {
 		case !there:
 			inserts = append(inserts, next)
-		case l.Title != next.Title || l.Kind != next.Kind || !l.sameContent || l.TextPolicy != next.TextPolicy || l.Duration != next.Duration:
+		case l.Title != next.Title || l.Kind != next.Kind || !l.sameContent || l.TextPolicy != next.TextPolicy || l.Duration != next.Duration ||
+			l.FreePreview != next.FreePreview:
 			updates = append(updates, next)
 		}
 	}

@@ -9,22 +9,26 @@ import (
 )
 
 type module struct {
-	course   string
-	position int
-	title    string
+	course         string
+	position       int
+	title          string
+	description    string
+	hasDescription bool
 }
 
 const (
 	moduleCourse = iota
 	modulePosition
 	moduleTitle
+	moduleDescription
 )
 
-// modules reads modules.csv.
+// modules reads modules.csv. A description column that is not in the file leaves what
+// is stored.
 type modules struct{ store courses.Store }
 
 func (t *modules) columns() []column {
-	return []column{{"course", true}, {"position", true}, {"title", true}}
+	return []column{{"course", true}, {"position", true}, {"title", true}, {"description", false}}
 }
 
 func (t *modules) parse(c *cells) module {
@@ -32,6 +36,9 @@ func (t *modules) parse(c *cells) module {
 		course:   c.reference(moduleCourse),
 		position: c.number(modulePosition, 1),
 		title:    c.title(moduleTitle, maxTitle),
+
+		description:    c.rich(moduleDescription, maxDescription, maxDescription),
+		hasDescription: c.has(moduleDescription),
 	}
 }
 
@@ -87,17 +94,30 @@ func (t *modules) plan(ctx context.Context, rows []row[module], refuse refuseFun
 			continue
 		}
 		m, there := stored[moduleAt{course, r.position}]
+		next := r.over(m)
 		switch {
 		case !there:
-			inserts = append(inserts, courses.Module{CourseID: course, Title: r.title, TextPolicy: richtext.Version, Position: r.position})
-		case m.Title != r.title:
-			m.Title = r.title
-			updates = append(updates, m)
+			next.CourseID, next.Position = course, r.position
+			inserts = append(inserts, next)
+		case m != next:
+			updates = append(updates, next)
 		}
 	}
 	return changes{len(inserts), len(updates), func(ctx context.Context) error {
 		return t.write(ctx, inserts, updates)
 	}}, nil
+}
+
+// over returns m with the cells of the row.
+func (r *module) over(m courses.Module) courses.Module {
+	m.Title = r.title
+	switch {
+	case r.hasDescription:
+		m.Description, m.TextPolicy = r.description, richtext.Version
+	case m.ID == 0:
+		m.TextPolicy = richtext.Version
+	}
+	return m
 }
 
 // write writes modules which are as they were planned with; else it fails with

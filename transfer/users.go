@@ -20,6 +20,7 @@ type user struct {
 	username, email, folded string // folded is the e-mail's
 	role                    core.Role
 	fullName, bio, hash     string
+	disabled                bool
 	has                     struct{ fullName, bio bool }
 }
 
@@ -30,10 +31,12 @@ const (
 	userFullName
 	userBio
 	userHash
+	userActive
 )
 
 // users reads users.csv. A column that is not in the file, and an empty
-// password_hash, leave what is stored: an import signs nobody out.
+// password_hash, leave what is stored: an import signs nobody out, and active counts for
+// new users alone.
 type users struct {
 	store accounts.Store
 	clock core.Clock
@@ -47,6 +50,7 @@ func (t *users) columns() []column {
 		{"full_name", false},
 		{"bio", false},
 		{"password_hash", false},
+		{"active", false},
 	}
 }
 
@@ -65,6 +69,9 @@ func (t *users) parse(c *cells) user {
 	row.hash = c.long(userHash, maxHash)
 	if row.hash != "" && !password.Known(row.hash) {
 		c.refuse(userHash, "the hash is neither an argon2id PHC string nor Django's pbkdf2_sha256$… within their bounds") // and is not shown
+	}
+	if c.has(userActive) {
+		row.disabled = oneOf(c, userActive, "true", "false") == "false"
 	}
 	return row
 }
@@ -122,6 +129,9 @@ func (t *users) plan(ctx context.Context, rows []row[user], refuse refuseFunc) (
 			refuse(i, "email", "another user has this e-mail address")
 			continue
 		}
+		if !there {
+			u.Active = !r.disabled
+		}
 		if reason := authority.refusal(u, r.role); reason != "" {
 			refuse(i, "role", reason)
 			continue
@@ -137,7 +147,7 @@ func (t *users) plan(ctx context.Context, rows []row[user], refuse refuseFunc) (
 			updates = append(updates, *r)
 			continue
 		}
-		next.Username, next.Active, next.CreatedAt, next.UpdatedAt = r.username, true, now, now
+		next.Username, next.CreatedAt, next.UpdatedAt = r.username, now, now
 		inserts = append(inserts, next)
 	}
 	return changes{len(inserts), len(updates), func(ctx context.Context) error {
@@ -227,7 +237,7 @@ func (a *authority) refusal(u accounts.User, role core.Role) string {
 			return "this is the last active admin"
 		}
 		a.admins--
-	case role == core.Admin && u.Role != core.Admin && (u.Active || u.ID == 0):
+	case role == core.Admin && u.Role != core.Admin && u.Active:
 		a.admins++
 	}
 	return ""

@@ -68,6 +68,8 @@ var rules = []rule{
 	{[]string{"tasks"}, with(everywhereBelowTransport, map[string]string{
 		module + "/accounts": "tasks deliver any domain's events", module + "/courses": "tasks deliver any domain's events",
 	})},
+	{[]string{"payments/signed"}, everywhereBelowTransport},
+	{[]string{"payments/fake", "payments/httppay"}, without(everywhereBelowTransport, "net/http")},
 	{[]string{"transfer"}, without(everywhereBelowTransport, module+"/storage")},
 	{[]string{"."}, without(everywhereBelowTransport, module+"/storage")},
 	{[]string{"storage"}, without(everywhereBelowTransport, module+"/storage")},

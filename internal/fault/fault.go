@@ -31,6 +31,7 @@ var Points = []string{
 	"accounts.refresh.after_use",
 	"accounts.end_sessions.after_user",
 	"accounts.authority.after_change",
+	"accounts.award.after_awards",
 	"courses.create.after_insert",
 	"courses.locked.after_lock",
 	"courses.changed.after_audit",
@@ -44,6 +45,28 @@ var Points = []string{
 	"reviews.vote.after_vote",
 	"reviews.comment.after_insert",
 	"reviews.rated.after_stats",
+	"tasks.relay.after_pending", // nothing has been taken over
+	"tasks.relay.after_insert",  // the queue has the jobs, and the outbox has the events still
+	"reports.make.after_begin",
+	"reports.make.after_header", // of the file, which is being written
+	"reports.make.after_put",    // the file is there, and the report does not know
+	"reports.make.after_end",    // the report is done, and files of earlier attempts are there
+	"tasks.attempt.after_handler",
+	"reports.cleanup.after_files",
+	"courses.seat.after_write",
+	"courses.unseat.after_write",
+	"courses.promote.after_write",
+	"courses.order.after_coupon",
+	"courses.order.after_release",
+	"courses.order.after_insert",
+	"courses.order.before_payment",
+	"courses.order.after_payment",
+	"courses.settle.after_event",
+	"courses.settle.after_order",
+	"courses.settle.after_right",
+	"courses.refund.after_right",
+	"courses.refund.before_payment",
+	"courses.refund.after_payment",
 	"sqlstore.update.after_closure",
 	"sqlstore.update.after_events",
 	"sqlstore.update.before_commit", // the caller's context has been looked at for the last time

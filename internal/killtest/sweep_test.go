@@ -69,6 +69,11 @@ var operations = map[string]operation{
 		w.register(t, n)
 		return killtest.Op{Name: "accounts.disable", Args: map[string]string{"username": n, "by": "root"}}
 	}, effects: "SELECT count(*) FROM ustat_outbox WHERE subject = 'user/%s' AND type = 'accounts.active_changed'"},
+	"accounts.award": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		w.register(t, n)
+		return killtest.Op{Name: "accounts.award", Args: map[string]string{"username": n}}
+	}, effects: "SELECT count(*) FROM ustat_awards AS a JOIN ustat_users AS u ON u.id = a.user_id JOIN ustat_outbox AS o ON o.subject = 'user/' || u.username" +
+		" WHERE u.username = '%s' AND o.type = 'accounts.achievement_awarded'"},
 	"accounts.register": {prepare: func(_ *testing.T, _ *world, n string) killtest.Op {
 		return killtest.Op{Name: "accounts.register", Args: map[string]string{"username": n, "password": password, "network": n}}
 	}, effects: "SELECT count(*) FROM ustat_users WHERE username = '%s'", again: "accounts.username_taken"},
@@ -209,7 +214,10 @@ func TestEveryPointIsHit(t *testing.T) {
 			ops = append(ops, o.prepare(t, w, strings.ReplaceAll(name, ".", "-")))
 		}
 		var hit []string
-		for _, call := range w.run(t, ops...).Calls {
+		calls := w.run(t, ops...).Calls
+		background := jobs{w, t.TempDir()}
+		calls = append(calls, background.run(t, reportOf("key"), killtest.Op{Name: "ustat.cleanup", Args: map[string]string{"key": "key"}}).Calls...)
+		for _, call := range calls {
 			require.Equal(t, killtest.OK, call.Outcome, call.Error)
 			hit = append(hit, call.Hits...)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
@@ -18,6 +19,11 @@ type Work struct {
 	// Engine is "sqlite", whose DSN is a path, or "postgres".
 	Engine string
 	DSN    string
+	// Files is the folder of a worker's files. With one it has a queue of jobs, delivers
+	// events and makes reports; without, it has none of these.
+	Files string
+	// Ahead is how far the clock of a worker's platform is ahead.
+	Ahead time.Duration
 	// Lanes are worked at once, the operations of each one after the other.
 	Lanes [][]Op
 	// History is where the calls are written. Run sets it.

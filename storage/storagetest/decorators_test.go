@@ -167,6 +167,18 @@ func (s coursesStore) CourseBySlug(ctx context.Context, slug string) (courses.Co
 	return s.Store.CourseBySlug(ctx, slug)
 }
 
+// generous is a Tx that takes uses of coupons by a read and a later write.
+type generous struct{ courses.Tx }
+
+func (tx generous) UseCoupon(ctx context.Context, code string, user core.UserID, at time.Time) (bool, error) {
+	ok, err := tx.Tx.UseCoupon(ctx, code, user, at)
+	if err != nil || ok {
+		return ok, err
+	}
+	c, err := tx.CouponByCode(ctx, code)
+	return err == nil && c.Active, nil
+}
+
 // recorder keeps the categories that a Tx was told to add.
 type recorder struct {
 	courses.Tx
@@ -399,6 +411,9 @@ var wrongs = map[string]struct {
 	"rename that forgets the old slug": {func(b *storage.Backend) {
 		b.Courses = coursesStore{Store: b.Courses, wrap: func(tx courses.Tx) courses.Tx { return forgetful{tx} }}
 	}, "courses/a rename keeps the old slug for its course, which may take it back"},
+	"coupon used beyond its limit": {func(b *storage.Backend) {
+		b.Courses = coursesStore{Store: b.Courses, wrap: func(tx courses.Tx) courses.Tx { return generous{tx} }}
+	}, "courses/of those who use a coupon at once no more succeed than its limit and the user's allow"},
 	"secrets of one's own": {func(b *storage.Backend) {
 		b.Keys = secrets{b.Keys}
 	}, "keys/of concurrent callers one wins and all get its secret"},

@@ -74,6 +74,8 @@ func RunAccounts(t *testing.T, open Open, limits Limits) {
 	s.teachers()
 	s.sessions()
 	s.sessionsForgotten()
+	s.longAccounts()
+	s.awards()
 }
 
 // RunCourses runs the cases of courses.Store, in a whole backend as RunAccounts.
@@ -89,7 +91,11 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.lists()
 	s.search()
 	s.authoring()
+	s.longCourses()
+	s.walks()
 	s.refs()
+	s.orders()
+	s.coupons()
 }
 
 // RunKeys runs the cases of storage.Keys.

@@ -10,13 +10,18 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/ustat/ustat"
+	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/accounts/password"
+	"github.com/ustat/ustat/blob"
+	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/internal/killtest"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/storage/postgres"
 	"github.com/ustat/ustat/storage/sqlite"
+	"github.com/ustat/ustat/tasks/riverqueue"
 )
 
 func main() {
@@ -40,7 +45,13 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	platform, err := ustat.New(backend, &ustat.Config{Hasher: hasher, Learners: killtest.Everybody{}})
+	config := &ustat.Config{Hasher: hasher, Learners: killtest.Everybody{}, Achievements: []accounts.Rule{diligence}}
+	if work.Files != "" {
+		if err := withJobs(ctx, work, config); err != nil {
+			return err
+		}
+	}
+	platform, err := ustat.New(backend, config)
 	if err != nil {
 		return err
 	}
@@ -49,8 +60,28 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Println("ready")
-	return work.Do(ctx, table(platform))
+	return work.Do(ctx, table(platform, config.Queue))
 }
+
+// withJobs gives a platform what it needs to do work in the background.
+func withJobs(ctx context.Context, work killtest.Work, c *ustat.Config) (err error) {
+	c.Clock, c.Limiter = ahead(work.Ahead), unlimited{}
+	if c.Files, err = blob.Dir(work.Files, nil); err != nil {
+		return err
+	}
+	hasty := &riverqueue.Options{Poll: 20 * time.Millisecond, LostAfter: 100 * time.Millisecond}
+	if work.Engine == "sqlite" {
+		c.Queue, err = riverqueue.SQLite(ctx, work.DSN, hasty)
+	} else {
+		c.Queue, err = riverqueue.Postgres(ctx, work.DSN, hasty)
+	}
+	return err
+}
+
+// ahead is a clock that is ahead of the machine's.
+type ahead time.Duration
+
+func (a ahead) Now() time.Time { return time.Now().UTC().Add(time.Duration(a)) }
 
 func open(ctx context.Context, work killtest.Work) (*storage.Backend, error) {
 	switch work.Engine {
@@ -61,3 +92,9 @@ func open(ctx context.Context, work killtest.Work) (*storage.Backend, error) {
 	}
 	return nil, fmt.Errorf("there is no engine %q", work.Engine)
 }
+
+// unlimited is a core.Limiter for a test that asks for a hundred reports.
+type unlimited struct{}
+
+func (unlimited) Take(context.Context, ...core.Limit) (time.Duration, error) { return 0, nil }
+func (unlimited) Return(context.Context, ...core.Limit) error                { return nil }

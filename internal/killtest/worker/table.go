@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/accounts"
@@ -10,18 +11,20 @@ import (
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/killtest"
 	"github.com/ustat/ustat/reviews"
+	"github.com/ustat/ustat/tasks"
 )
 
 // table is what the worker can do. "by" is the username of the actor; nobody is the
 // operator.
-func table(p *ustat.Platform) map[string]killtest.Func {
-	w := worker{p}
+func table(p *ustat.Platform, queue tasks.Queue) map[string]killtest.Func {
+	w := worker{p, queue}
 	return map[string]killtest.Func{
 		"accounts.register": w.register,
 		"accounts.login":    w.login,
 		"accounts.refresh":  w.refresh,
 		"accounts.role":     w.role,
 		"accounts.disable":  w.disable,
+		"accounts.award":    w.award,
 		"courses.create":    w.create,
 		"courses.submit":    w.move(p.Courses.Submit),
 		"courses.publish":   w.move(p.Courses.Publish),
@@ -35,10 +38,16 @@ func table(p *ustat.Platform) map[string]killtest.Func {
 		"reviews.delete":    w.remove,
 		"reviews.comment":   w.comment,
 		"reviews.vote":      w.vote,
+		"reports.make":      w.report,
+		"ustat.cleanup":     w.cleanup,
+		"tasks.settle":      w.settle,
 	}
 }
 
-type worker struct{ p *ustat.Platform }
+type worker struct {
+	p     *ustat.Platform
+	queue tasks.Queue // nil without killtest.Work.Files
+}
 
 func (w worker) actor(ctx context.Context, args map[string]string) (core.Actor, error) {
 	if args["by"] == "" {
@@ -83,6 +92,24 @@ func (w worker) disable(ctx context.Context, args map[string]string) (any, error
 		return nil, err
 	}
 	return w.p.Accounts.SetActive(ctx, by, args["username"], false)
+}
+
+// diligence is what accounts.award awards.
+var diligence = accounts.Rule{
+	Achievement: accounts.Achievement{Code: "diligence", Title: "Diligence"}, Types: []string{"test.diligent"},
+	About: func(e core.Event) []core.UserID { return []core.UserID{e.Actor} },
+	Earned: func(_ context.Context, users []core.UserID, _ accounts.Facts) ([]core.UserID, error) {
+		return users, nil
+	},
+}
+
+// award delivers an event by which a user has earned diligence.
+func (w worker) award(ctx context.Context, args map[string]string) (any, error) {
+	u, err := w.p.Accounts.UserByUsername(ctx, args["username"])
+	if err != nil {
+		return nil, err
+	}
+	return nil, w.p.Accounts.Award(ctx, core.NewEvent("test.diligent", "test", core.Actor{UserID: u.ID}, time.Now(), nil))
 }
 
 func (w worker) create(ctx context.Context, args map[string]string) (any, error) {

@@ -36,12 +36,14 @@ type courseRow struct {
 	PublishedAt  sql.NullTime
 	TextPolicy   int
 	Rejection    string
+	Capacity     int
+	Before       int // prerequisites
 	Version      int64
 }
 
 const courseColumns = "c.id, c.slug, c.title, c.description, c.requirements, c.language, c.price_minor, c.currency, c.status, c.teacher_id," +
 	" c.category_id, k.slug AS category_slug, k.name AS category_name, s.review_count, s.rating_sum, s.rating_rank, s.students, s.completions," +
-	" c.title_words, c.created_at, c.updated_at, c.published_at, c.text_policy, c.rejection, c.version"
+	" c.title_words, c.created_at, c.updated_at, c.published_at, c.text_policy, c.rejection, c.capacity, c.prerequisite_count, c.version"
 
 const fromCourses = " FROM ustat_courses AS c JOIN ustat_course_stats AS s ON s.course_id = c.id LEFT JOIN ustat_categories AS k ON k.id = c.category_id"
 
@@ -52,7 +54,7 @@ func (r *courseRow) course() courses.Course {
 		Category:  courses.Category{ID: courses.CategoryID(r.CategoryID.Int64), Slug: r.CategorySlug.String, Name: r.CategoryName.String},
 		Stats:     courses.Stats{ReviewCount: r.ReviewCount, RatingSum: r.RatingSum, Students: r.Students, Completions: r.Completions},
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
-		TextPolicy: r.TextPolicy, Rejection: r.Rejection, Version: r.Version,
+		TextPolicy: r.TextPolicy, Rejection: r.Rejection, Capacity: r.Capacity, PrerequisiteCount: r.Before, Version: r.Version,
 	}
 	if r.PublishedAt.Valid {
 		c.PublishedAt = r.PublishedAt.Time.UTC()
@@ -60,11 +62,18 @@ func (r *courseRow) course() courses.Course {
 	return c
 }
 
+// columns returns where courseColumns are scanned to.
+func (r *courseRow) columns() []any {
+	return []any{
+		&r.ID, &r.Slug, &r.Title, &r.Description, &r.Requirements, &r.Language, &r.PriceMinor, &r.Currency, &r.Status, &r.TeacherID,
+		&r.CategoryID, &r.CategorySlug, &r.CategoryName, &r.ReviewCount, &r.RatingSum, &r.RatingRank, &r.Students, &r.Completions,
+		&r.TitleWords, &r.CreatedAt, &r.UpdatedAt, &r.PublishedAt, &r.TextPolicy, &r.Rejection, &r.Capacity, &r.Before, &r.Version,
+	}
+}
+
 // scanCourse scans courseColumns and the field of Relevance.
 func scanCourse(rows *sql.Rows, r *courseRow) error {
-	return rows.Scan(&r.ID, &r.Slug, &r.Title, &r.Description, &r.Requirements, &r.Language, &r.PriceMinor, &r.Currency, &r.Status, &r.TeacherID,
-		&r.CategoryID, &r.CategorySlug, &r.CategoryName, &r.ReviewCount, &r.RatingSum, &r.RatingRank, &r.Students, &r.Completions,
-		&r.TitleWords, &r.CreatedAt, &r.UpdatedAt, &r.PublishedAt, &r.TextPolicy, &r.Rejection, &r.Version, &r.Field)
+	return rows.Scan(append(r.columns(), &r.Field)...)
 }
 
 // coursesReader implements courses.Reader over a pool or a Tx.

@@ -17,7 +17,7 @@ const moduleColumns = "id, course_id, title, description, position, text_policy,
 
 func (r coursesReader) Modules(ctx context.Context, course courses.CourseID, after, limit int) ([]courses.Module, error) {
 	return readAll(ctx, r.session, "SELECT "+moduleColumns+" FROM ustat_modules WHERE course_id = ? AND position > ? ORDER BY position LIMIT ?",
-		[]any{course, after, limit}, scanModule)
+		[]any{course, after, limit}, module)
 }
 
 func (r coursesReader) ModulesOf(ctx context.Context, ids []courses.CourseID) ([]courses.Module, error) {
@@ -25,11 +25,14 @@ func (r coursesReader) ModulesOf(ctx context.Context, ids []courses.CourseID) ([
 		return nil, nil
 	}
 	where, args := in(r.db, "course_id", ids)
-	return readAll(ctx, r.session, "SELECT "+moduleColumns+" FROM ustat_modules WHERE "+where, args, scanModule)
+	return readAll(ctx, r.session, "SELECT "+moduleColumns+" FROM ustat_modules WHERE "+where, args, module)
 }
 
-func scanModule(rows *sql.Rows, m *courses.Module) error {
-	return rows.Scan(&m.ID, &m.CourseID, &m.Title, &m.Description, &m.Position, &m.TextPolicy, &m.Version)
+func module(rows *sql.Rows, m *courses.Module) error { return scanModule(rows, m) }
+
+// scanModule scans what stands before a module's columns, and the module.
+func scanModule(rows *sql.Rows, m *courses.Module, before ...any) error {
+	return rows.Scan(append(before, &m.ID, &m.CourseID, &m.Title, &m.Description, &m.Position, &m.TextPolicy, &m.Version)...)
 }
 
 type lessonRow struct {
@@ -44,15 +47,23 @@ type lessonRow struct {
 	DurationSeconds int64            `bun:"duration_seconds"`
 	FreePreview     bool             `bun:"free_preview"`
 	TextPolicy      int              `bun:"text_policy"`
+	OpensAt         bun.NullTime     `bun:"opens_at"`
+	OpensAfterDays  int              `bun:"opens_after_days"`
 }
 
-const selectLessons = "SELECT l.id, l.module_id, l.course_id, l.position, l.title, l.kind, l.content, l.duration_seconds, l.free_preview, l.text_policy, l.version, m.position AS module_position FROM ustat_modules AS m JOIN ustat_lessons AS l ON l.module_id = m.id"
+const lessonColumns = "l.id, l.module_id, l.course_id, l.position, l.title, l.kind, l.content, l.duration_seconds, l.free_preview, l.text_policy, l.opens_at, l.opens_after_days, l.version, m.position AS module_position"
 
-func scanLesson(rows *sql.Rows, l *courses.Lesson) error {
+const selectLessons = "SELECT " + lessonColumns + " FROM ustat_modules AS m JOIN ustat_lessons AS l ON l.module_id = m.id"
+
+func lesson(rows *sql.Rows, l *courses.Lesson) error { return scanLesson(rows, l) }
+
+// scanLesson scans what stands before a lesson's columns, and the lesson.
+func scanLesson(rows *sql.Rows, l *courses.Lesson, before ...any) error {
 	var seconds int64
-	err := rows.Scan(&l.ID, &l.ModuleID, &l.CourseID, &l.Position, &l.Title, &l.Kind, &l.Content, &seconds, &l.FreePreview,
-		&l.TextPolicy, &l.Version, &l.ModulePosition)
-	l.Duration = time.Duration(seconds) * time.Second
+	var opens sql.NullTime
+	err := rows.Scan(append(before, &l.ID, &l.ModuleID, &l.CourseID, &l.Position, &l.Title, &l.Kind, &l.Content, &seconds, &l.FreePreview,
+		&l.TextPolicy, &opens, &l.OpensAfterDays, &l.Version, &l.ModulePosition)...)
+	l.Duration, l.OpensAt = time.Duration(seconds)*time.Second, timeOf(opens)
 	return err
 }
 
@@ -62,7 +73,7 @@ func (r coursesReader) Lessons(ctx context.Context, course courses.CourseID, mod
 		where, args = where+" AND m.id = ?", append(args, module)
 	}
 	return readAll(ctx, r.session, selectLessons+where+" AND m.position >= ? AND (m.position, l.position) > (?, ?) ORDER BY m.position, l.position LIMIT ?",
-		append(args, after[0], after[0], after[1], limit), scanLesson)
+		append(args, after[0], after[0], after[1], limit), lesson)
 }
 
 func (r coursesReader) LessonsOf(ctx context.Context, modules []courses.ModuleID) ([]courses.Lesson, error) {
@@ -70,7 +81,7 @@ func (r coursesReader) LessonsOf(ctx context.Context, modules []courses.ModuleID
 		return nil, nil
 	}
 	where, args := in(r.db, "m.id", modules)
-	return readAll(ctx, r.session, selectLessons+" WHERE "+where, args, scanLesson)
+	return readAll(ctx, r.session, selectLessons+" WHERE "+where, args, lesson)
 }
 
 // LessonsAt implements courses.ContentReader. Blocks are filled up to a power of two,
@@ -119,29 +130,29 @@ func (r coursesReader) LessonVersions(ctx context.Context, ids []courses.LessonI
 // versions returns the versions of those rows of a table that exist, read in the
 // order of their ids and locked by lock.
 func versions[ID ~int64](ctx context.Context, s session, table string, ids []ID, lock string) (map[ID]int64, error) {
-	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	type row struct {
 		id      ID
 		version int64
 	}
-	found := make(map[ID]int64, len(ids))
-	for block := range slices.Chunk(ids, blockRows) {
-		where, args := in(s.db, "id", block)
-		rows, err := readAll(ctx, s, "SELECT id, version FROM "+table+" WHERE "+where+" ORDER BY id"+lock, args,
-			func(rows *sql.Rows, r *row) error { return rows.Scan(&r.id, &r.version) })
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range rows {
-			found[r.id] = r.version
-		}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	where, args := in(s.db, "id", ids)
+	rows, err := readAll(ctx, s, "SELECT id, version FROM "+table+" WHERE "+where+" ORDER BY id"+lock, args,
+		func(rows *sql.Rows, r *row) error { return rows.Scan(&r.id, &r.version) })
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[ID]int64, len(rows))
+	for _, r := range rows {
+		found[r.id] = r.version
 	}
 	return found, nil
 }
 
 // ModuleByID implements courses.ContentReader.
 func (r coursesReader) ModuleByID(ctx context.Context, course courses.CourseID, id courses.ModuleID) (courses.Module, error) {
-	found, err := readAll(ctx, r.session, "SELECT "+moduleColumns+" FROM ustat_modules WHERE id = ? AND course_id = ?", []any{id, course}, scanModule)
+	found, err := readAll(ctx, r.session, "SELECT "+moduleColumns+" FROM ustat_modules WHERE id = ? AND course_id = ?", []any{id, course}, module)
 	if err == nil && len(found) == 0 {
 		err = courses.ErrModuleNotFound
 	}
@@ -158,7 +169,7 @@ func (r coursesReader) ModuleIDs(ctx context.Context, course courses.CourseID) (
 
 // LessonByID implements courses.ContentReader.
 func (r coursesReader) LessonByID(ctx context.Context, course courses.CourseID, id courses.LessonID) (courses.Lesson, error) {
-	found, err := readAll(ctx, r.session, selectLessons+" WHERE l.id = ? AND m.course_id = ?", []any{id, course}, scanLesson)
+	found, err := readAll(ctx, r.session, selectLessons+" WHERE l.id = ? AND m.course_id = ?", []any{id, course}, lesson)
 	if err == nil && len(found) == 0 {
 		err = courses.ErrLessonNotFound
 	}
@@ -262,6 +273,7 @@ func lessonRows(list []courses.Lesson) []lessonRow {
 		rows[i] = lessonRow{
 			ID: l.ID, ModuleID: l.ModuleID, CourseID: l.CourseID, Position: l.Position, Title: l.Title, Kind: l.Kind, Content: l.Content,
 			DurationSeconds: int64(l.Duration / time.Second), FreePreview: l.FreePreview, TextPolicy: l.TextPolicy,
+			OpensAt: nullTime(l.OpensAt), OpensAfterDays: l.OpensAfterDays,
 		}
 	}
 	return rows
@@ -295,7 +307,7 @@ func (t coursesTx) UpdateLessons(ctx context.Context, list []courses.Lesson) err
 		return err
 	}
 	return t.Tx.atomically(ctx, func() error {
-		return updateRows(ctx, t.Tx, lessonRows(list), courses.ErrLessonNotFound, "title", "kind", "content", "text_policy", "duration_seconds", "free_preview")
+		return updateRows(ctx, t.Tx, lessonRows(list), courses.ErrLessonNotFound, "title", "kind", "content", "text_policy", "duration_seconds", "free_preview", "opens_at", "opens_after_days")
 	})
 }
 

@@ -197,12 +197,8 @@ func (r coursesReader) filter(q courses.ListQuery, by order) (*statement, string
 		s.and(same+".teacher_id = ?", q.Teacher)
 	}
 	if q.Teachers != nil {
-		if len(q.Teachers) == 0 {
-			s.and("1 = 0")
-		} else {
-			where, args := in(r.db, same+".teacher_id", q.Teachers)
-			s.and(where, args...)
-		}
+		where, args := r.ofTeachers(q, same)
+		s.and(where, args...)
 	}
 	if q.Language != "" {
 		s.and(same+".lang = ?", baseLanguage(q.Language))
@@ -222,6 +218,21 @@ func (r coursesReader) filter(q courses.ListQuery, by order) (*statement, string
 		s.and(condition, args...)
 	}
 	return s, from
+}
+
+// ofTeachers returns the condition of q.Teachers and q.Seated.
+func (r coursesReader) ofTeachers(q courses.ListQuery, table string) (string, []any) {
+	where, args := "1 = 0", []any(nil)
+	if len(q.Teachers) > 0 {
+		where, args = in(r.db, table+".teacher_id", q.Teachers)
+	}
+	switch {
+	case q.Seated == 0:
+		return where, args
+	case len(q.Teachers) == 0:
+		return seatedIn, []any{q.Seated}
+	}
+	return "(" + where + " OR " + seatedIn + ")", append(args, q.Seated)
 }
 
 func (s *statement) prices(q courses.ListQuery, lead string) {

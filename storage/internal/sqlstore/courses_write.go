@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -34,6 +35,7 @@ type courseWriteRow struct {
 	PublishedAt   bun.NullTime     `bun:"published_at"`
 	TextPolicy    int              `bun:"text_policy"`
 	Rejection     string           `bun:"rejection"`
+	Capacity      int              `bun:"capacity"`
 	FTS           string           `bun:"fts,type:tsvector"`
 	FTSHead       string           `bun:"fts_head,type:tsvector"`
 }
@@ -47,7 +49,7 @@ func newCourseWriteRow(c courses.Course, doc Document) courseWriteRow {
 		Language: c.Language, Lang: baseLanguage(c.Language), PriceMinor: c.Price.Minor, Currency: c.Price.Currency, Status: c.Status,
 		TeacherID: c.Teacher.ID, CategoryID: nullID(int64(c.Category.ID)), TitleWords: len(doc.Title),
 		CreatedAt: core.Time(c.CreatedAt), UpdatedAt: core.Time(c.UpdatedAt),
-		TextPolicy: c.TextPolicy, Rejection: c.Rejection,
+		TextPolicy: c.TextPolicy, Rejection: c.Rejection, Capacity: c.Capacity,
 	}
 	if !c.PublishedAt.IsZero() {
 		row.PublishedAt = bun.NullTime{Time: core.Time(c.PublishedAt)}
@@ -103,31 +105,26 @@ func (t coursesTx) prepare(ctx context.Context, list []courses.Course) ([]course
 	return rows, docs, nil
 }
 
-// tagNames returns the names that the tags of courses have now, by one statement a
-// block. Tags keep them until the transaction ends: whoever renames one meanwhile
-// waits, and then finds the courses and indexes them anew.
+// tagNames returns the names that the tags of courses have now. Tags keep them until
+// the transaction ends: whoever renames one meanwhile waits, and then finds the courses
+// and indexes them anew.
 func (t coursesTx) tagNames(ctx context.Context, list []courses.Course) (map[courses.TagID]string, error) {
-	var ids []courses.TagID
+	names := map[courses.TagID]string{}
 	for _, c := range list {
 		for _, tag := range c.Tags {
-			ids = append(ids, tag.ID)
+			names[tag.ID] = ""
 		}
 	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	names := make(map[courses.TagID]string, len(ids))
-	for block := range slices.Chunk(ids, blockRows) {
-		where, args := in(t.Tx.db, "id", block)
-		found, err := readAll(ctx, t.Tx.session, "SELECT id, name FROM ustat_tags WHERE "+where+" ORDER BY id"+t.Tx.db.dialect.ForShare, args,
-			func(rows *sql.Rows, tag *courses.Tag) error { return rows.Scan(&tag.ID, &tag.Name) })
-		if err != nil {
-			return nil, err
-		}
-		for _, tag := range found {
-			names[tag.ID] = tag.Name
-		}
+	if len(names) == 0 {
+		return nil, nil
 	}
-	return names, nil
+	where, args := in(t.Tx.db, "id", slices.Collect(maps.Keys(names)))
+	found, err := readAll(ctx, t.Tx.session, "SELECT id, name FROM ustat_tags WHERE "+where+" ORDER BY id"+t.Tx.db.dialect.ForShare, args,
+		func(rows *sql.Rows, tag *courses.Tag) error { return rows.Scan(&tag.ID, &tag.Name) })
+	for _, tag := range found {
+		names[tag.ID] = tag.Name
+	}
+	return names, err
 }
 
 // LockCourses implements courses.CourseWriter.
@@ -261,7 +258,7 @@ func (t coursesTx) UpdateCourses(ctx context.Context, list []courses.Course) err
 			return err
 		}
 		set := []string{
-			"slug", "title", "description", "requirements", "text_policy", "language", "lang", "price_minor", "currency", "status", "rejection",
+			"slug", "title", "description", "requirements", "text_policy", "language", "lang", "price_minor", "currency", "status", "rejection", "capacity",
 			"teacher_id", "category_id", "title_words", "created_at", "updated_at", "published_at",
 		}
 		if _, beside := t.Tx.db.dialect.Search.(TextColumns); beside {
@@ -374,7 +371,7 @@ func (t coursesTx) countOldSlugs(ctx context.Context, left []oldSlugRow) error {
 
 // DeleteCourse implements courses.CourseWriter.
 func (t coursesTx) DeleteCourse(ctx context.Context, id courses.CourseID) error {
-	for _, table := range [...]string{"ustat_lessons", "ustat_modules", "ustat_course_tags", "ustat_course_slugs", "ustat_course_stats"} {
+	for _, table := range [...]string{"ustat_lessons", "ustat_modules", "ustat_course_tags", "ustat_course_slugs", "ustat_course_stats", "ustat_prerequisites", "ustat_bookmarks"} {
 		if _, err := t.Tx.rawExec(ctx, "DELETE FROM "+table+" WHERE course_id = ?", id); err != nil {
 			return inUse(err)
 		}
@@ -400,18 +397,11 @@ func inUse(err error) error {
 // CourseForUpdate implements courses.CourseWriter. The row is locked before it is
 // read with what belongs to it, so that all of it is as the last writer left it.
 func (t coursesTx) CourseForUpdate(ctx context.Context, slug string) (courses.Course, error) {
-	if !core.ValidText(slug) {
-		return courses.Course{}, courses.ErrCourseNotFound
-	}
-	var ids []courses.CourseID
-	if err := t.Tx.rawScan(ctx, &ids, "SELECT id FROM ustat_courses WHERE id = coalesce((SELECT id FROM ustat_courses WHERE slug = ?),"+
-		" (SELECT course_id FROM ustat_course_slugs WHERE slug = ?))"+t.Tx.db.dialect.ForUpdate, slug, slug); err != nil {
+	id, err := t.lockCourse(ctx, slug)
+	if err != nil {
 		return courses.Course{}, err
 	}
-	if len(ids) == 0 {
-		return courses.Course{}, courses.ErrCourseNotFound
-	}
-	found, err := t.coursesWhere(ctx, "c.id = ?", []any{ids[0]})
+	found, err := t.coursesWhere(ctx, "c.id = ?", []any{id})
 	if err == nil && len(found) == 0 {
 		err = courses.ErrCourseNotFound
 	}
@@ -421,20 +411,42 @@ func (t coursesTx) CourseForUpdate(ctx context.Context, slug string) (courses.Co
 	return found[0], nil
 }
 
-// LockTeacher implements courses.CourseWriter.
-func (t coursesTx) LockTeacher(ctx context.Context, id core.UserID) (core.Role, bool, error) {
-	var found []struct {
-		Role   core.Role
-		Active bool
+// lockCourse locks the course that has a slug, or had it.
+func (t coursesTx) lockCourse(ctx context.Context, slug string) (courses.CourseID, error) {
+	if !core.ValidText(slug) {
+		return 0, courses.ErrCourseNotFound
 	}
-	err := t.Tx.rawScan(ctx, &found, "SELECT role, active FROM ustat_users WHERE id = ?"+t.Tx.db.dialect.ForShare, id)
-	if err != nil {
-		return core.Anonymous, false, err
+	var ids []courses.CourseID
+	if err := t.Tx.rawScan(ctx, &ids, "SELECT id FROM ustat_courses WHERE id = coalesce((SELECT id FROM ustat_courses WHERE slug = ?),"+
+		" (SELECT course_id FROM ustat_course_slugs WHERE slug = ?))"+t.Tx.db.dialect.ForUpdate, slug, slug); err != nil {
+		return 0, err
 	}
-	if len(found) == 0 { // users are never removed: another store holds this one
-		return core.Teacher, true, nil
+	if len(ids) == 0 {
+		return 0, courses.ErrCourseNotFound
 	}
-	return found[0].Role, found[0].Active, nil
+	return ids[0], nil
+}
+
+// LockTeachers implements courses.CourseWriter.
+func (t coursesTx) LockTeachers(ctx context.Context, ids []core.UserID) (map[core.UserID]courses.Standing, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	standings := make(map[core.UserID]courses.Standing, len(ids))
+	for _, id := range ids { // users are never removed: another store holds those who are not here
+		standings[id] = courses.Standing{Role: core.Teacher, Active: true}
+	}
+	type user struct {
+		id core.UserID
+		courses.Standing
+	}
+	where, args := in(t.Tx.db, "id", ids)
+	found, err := readAll(ctx, t.Tx.session, "SELECT id, role, active FROM ustat_users WHERE "+where+" ORDER BY id"+t.Tx.db.dialect.ForShare, args,
+		func(rows *sql.Rows, u *user) error { return rows.Scan(&u.id, &u.Role, &u.Active) })
+	for _, u := range found {
+		standings[u.id] = u.Standing
+	}
+	return standings, err
 }
 
 // checkSlugs refuses slugs that other courses have, before a statement meets them,

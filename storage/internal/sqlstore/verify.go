@@ -29,6 +29,15 @@ var rules = []rule{
 		" WHERE s.revoked_at IS NULL GROUP BY s.id HAVING sum(CASE WHEN t.used_at IS NULL THEN 1 ELSE 0 END) = 0"},
 	{"no active admin is left", "SELECT 'the audit log knows of one' FROM (SELECT count(*) AS n FROM ustat_users WHERE role = 'admin' AND active) AS admins" +
 		" WHERE n = 0 AND EXISTS (SELECT 1 FROM ustat_audit WHERE action = 'accounts.role_changed' AND detail LIKE '%\"from\":\"admin\"%')"},
+	{"statistics that count other students or completions than there are", "SELECT c.slug FROM ustat_courses AS c JOIN ustat_course_stats ON ustat_course_stats.course_id = c.id WHERE " + miscounted},
+	{"a course with more students than seats", "SELECT c.slug FROM ustat_courses AS c WHERE c.capacity > 0 AND c.capacity <" +
+		" (SELECT count(*) FROM ustat_enrollments AS e WHERE e.course_id = c.id AND e.status IN ('active', 'completed'))"},
+	{"somebody who waits for a seat that is free", "SELECT DISTINCT c.slug FROM ustat_courses AS c JOIN ustat_enrollments AS e ON e.course_id = c.id AND e.status = 'waiting'" +
+		" JOIN ustat_course_stats AS s ON s.course_id = c.id WHERE c.status = 'published' AND (c.capacity = 0 OR s.students < c.capacity)"},
+	{"an enrollment whose status and times contradict each other", "SELECT CAST(id AS TEXT) FROM ustat_enrollments WHERE (status = 'completed' AND completed_at IS NULL)" +
+		" OR (status = 'active' AND completed_at IS NOT NULL) OR (status IN ('cancelled', 'refunded')) <> (ended_at IS NOT NULL)"},
+	{"a course with another number of prerequisites than it counts", "SELECT c.slug FROM ustat_courses AS c WHERE c.prerequisite_count <>" +
+		" (SELECT count(*) FROM ustat_prerequisites AS p WHERE p.course_id = c.id)"},
 	// What is counted and what is stored are added with opposite signs: nothing is left.
 	{"numbers of a course that are not those of its published reviews", "SELECT CAST(course_id AS TEXT) FROM (" +
 		"SELECT course_id, 1 AS n, rating AS sum, CASE WHEN rating = 1 THEN 1 ELSE 0 END AS ones, CASE WHEN rating = 2 THEN 1 ELSE 0 END AS twos," +
@@ -44,6 +53,19 @@ var rules = []rule{
 		" UNION ALL SELECT review_id, -1 FROM ustat_review_comments) AS sides GROUP BY id HAVING sum(n) <> 0"},
 	{"a review that counts other reports than wait", "SELECT CAST(id AS TEXT) FROM (SELECT id, reports AS n FROM ustat_reviews WHERE reports <> 0" +
 		" UNION ALL SELECT review_id, -1 FROM ustat_review_reports WHERE NOT handled) AS sides GROUP BY id HAVING sum(n) <> 0"},
+	{"a coupon that counts other uses than its orders have", "SELECT k.code FROM ustat_coupons AS k LEFT JOIN ustat_orders AS o ON o.coupon = k.code" +
+		" AND o.status IN ('pending', 'paid') GROUP BY k.code, k.used HAVING k.used <> count(o.id)"},
+	{"a user whose uses of a coupon are other than their orders have", "SELECT u.code FROM ustat_coupon_uses AS u LEFT JOIN ustat_orders AS o ON o.coupon = u.code" +
+		" AND o.user_id = u.user_id AND o.status IN ('pending', 'paid') GROUP BY u.code, u.user_id, u.used HAVING u.used <> count(o.id)"},
+	{"a paid order whose learner has no right to the course", "SELECT CAST(o.id AS TEXT) FROM ustat_orders AS o LEFT JOIN ustat_entitlements AS e" +
+		" ON e.course_id = o.course_id AND e.user_id = o.user_id WHERE o.status = 'paid' AND e.user_id IS NULL"},
+	{"a bought right to a course whose order is not paid, or another sum", "SELECT CAST(o.id AS TEXT) FROM ustat_entitlements AS e JOIN ustat_orders AS o ON o.id = e.order_id" +
+		" WHERE o.status <> 'paid' OR o.course_id <> e.course_id OR o.user_id <> e.user_id OR o.total_minor <> e.paid_minor OR o.currency <> e.currency"},
+	{"a seat that was bought without a right to the course for that sum", "SELECT CAST(n.id AS TEXT) FROM ustat_enrollments AS n LEFT JOIN ustat_entitlements AS e" +
+		" ON e.course_id = n.course_id AND e.user_id = n.user_id AND e.source = 'purchase' AND e.paid_minor = n.paid_minor AND e.currency = n.paid_currency" +
+		" WHERE n.source = 'purchase' AND n.status IN ('active', 'completed', 'waiting') AND e.user_id IS NULL"},
+	{"a bought right to a course without an order", "SELECT CAST(user_id AS TEXT) FROM ustat_entitlements WHERE source = 'purchase' AND order_id IS NULL"},
+	{"two orders of one user that are paid for one course", "SELECT CAST(min(CAST(id AS TEXT)) AS TEXT) FROM ustat_orders WHERE status = 'paid' GROUP BY course_id, user_id HAVING count(*) > 1"},
 	{"an event without a store, a type, a version or a subject", "SELECT CAST(id AS TEXT) FROM ustat_outbox WHERE store = '' OR type = '' OR version < 1 OR subject = ''"},
 }
 
