@@ -65,6 +65,19 @@ const ReportsTask = "ustat.reports"
 // that are kept in another database. Where both are in one, it finds nothing to do.
 const RatingsTask = "ustat.ratings"
 
+// RecountTask is the name of the periodic work that counts the ratings of every course
+// anew, once a day, and repairs what differs.
+const RecountTask = "ustat.recount"
+
+// recount repairs the numbers of reviews, and tells the operator that it had to.
+func (p *Platform) recount(ctx context.Context, _ time.Time) error {
+	found, err := p.Reviews.RecomputeAggregates(ctx, accounts.System, true)
+	for _, d := range found {
+		p.config.Logger.WarnContext(ctx, "repaired the numbers of a course's reviews", "course", d.Course, "stored", d.Stored, "counted", d.Counted)
+	}
+	return err
+}
+
 // followRating is the job of numbers that have changed.
 func (p *Platform) followRating(ctx context.Context, e core.Event) error {
 	var now reviews.Rated
@@ -115,6 +128,9 @@ func (p *Platform) startTasks(ctx context.Context) error {
 		return err
 	}
 	if err := p.Subscribe(tasks.Subscription{Name: RatingsTask, Types: []string{reviews.EventRated}, Handle: p.followRating}); err != nil {
+		return err
+	}
+	if err := p.Tasks.Every(tasks.Periodic{Name: RecountTask, Every: day, Timeout: time.Hour, Do: p.recount}); err != nil {
 		return err
 	}
 	if err := p.subscribeAchievements(); err != nil {

@@ -79,6 +79,36 @@ func (s suite) ratings() {
 			return nil
 		})
 	})
+	s.run("RatedCourses returns the courses that have reviews or numbers, in order, behind an id", func(t *testing.T, b *storage.Backend) {
+		var list []reviews.Review
+		for _, course := range []courses.CourseID{8, 2, 5, 3} {
+			for user := range 3 {
+				list = append(list, newReview(course, core.UserID(user+1), 5))
+			}
+		}
+		addReviews(t, b, list...)
+		inReviews(t, b, func(ctx context.Context, tx reviews.Tx) error {
+			for _, course := range []courses.CourseID{4, 5, 9} {
+				if _, err := tx.StatsForUpdate(ctx, course); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		want := []courses.CourseID{2, 3, 4, 5, 8, 9}
+		for limit := 1; limit < 8; limit++ {
+			var got []courses.CourseID
+			for after := courses.CourseID(0); ; after = got[len(got)-1] {
+				page, err := b.Reviews.RatedCourses(timeout(t), after, limit)
+				require.NoError(t, err)
+				require.LessOrEqual(t, len(page), limit)
+				if got = append(got, page...); len(page) < limit {
+					break
+				}
+			}
+			require.Equal(t, want, got)
+		}
+	})
 	if s.limits.ReviewsApart {
 		return
 	}
