@@ -116,3 +116,9 @@ func (s *Service) SetRating(ctx context.Context, id CourseID, r ReviewNumbers) e
 	ctx = core.WithOperation(ctx, "courses.SetRating")
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error { return tx.SetRating(ctx, id, r) })
 }
+
+// ReviewNumbers returns the numbers that courses are listed with. It is for reviews,
+// which count them.
+func (s *Service) ReviewNumbers(ctx context.Context, ids []CourseID) (map[CourseID]ReviewNumbers, error) {
+	return s.store.ReviewNumbers(ctx, ids)
+}

@@ -2,6 +2,7 @@ package reviews_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -317,6 +318,21 @@ func TestRecomputeAggregatesFindsAndRepairsWhatDiffers(t *testing.T) {
 		none, err = w.RecomputeAggregates(t.Context(), w.admin, true)
 		require.NoError(t, err)
 		require.Empty(t, none)
+
+		// Listed with others than it has.
+		listed := courses.ReviewNumbers{Count: 9, Sum: 9, Version: 8}
+		require.NoError(t, w.backend.Atomic(t.Context(), func(tx *sql.Tx) error {
+			_, err := tx.Exec(fmt.Sprintf("UPDATE ustat_course_stats SET review_count = 9, rating_sum = 9 WHERE course_id = %d", wrong.Course))
+			return err
+		}))
+		right.Version = 8
+		for _, repair := range []bool{false, true} {
+			require.Error(t, w.backend.Verify(t.Context()))
+			found, err := w.RecomputeAggregates(t.Context(), w.admin, repair)
+			require.NoError(t, err)
+			require.Equal(t, []reviews.Difference{{Course: wrong.Course, Stored: right, Counted: right, Listed: &listed}}, found)
+		}
+		w.numbers(t, "b", right.Histogram)
 		_, err = w.RecomputeAggregates(t.Context(), w.ann, true)
 		require.ErrorIs(t, err, core.ErrForbidden)
 	})

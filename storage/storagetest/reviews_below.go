@@ -163,7 +163,7 @@ func (s suite) refs() {
 			require.ErrorIs(t, err, courses.ErrCourseNotFound)
 		}
 	})
-	s.run("SetRating writes the numbers of reviews unless those that are there are as new, and nothing else", func(t *testing.T, b *storage.Backend) {
+	s.run("SetRating writes the numbers of reviews unless those that are there are as new, and nothing else, and ReviewNumbers reads them", func(t *testing.T, b *storage.Backend) {
 		sh := newShelf(t, b)
 		list := insertCourses(t, b, course("one", sh.teachers[0]), course("two", sh.teachers[0]))
 		set := func(id courses.CourseID, r courses.ReviewNumbers) {
@@ -173,6 +173,11 @@ func (s suite) refs() {
 		set(list[0].ID, courses.ReviewNumbers{Count: 9, Sum: 9, Version: 5})
 		set(list[0].ID, courses.ReviewNumbers{Count: 9, Sum: 9, Version: 4})
 		set(404404, courses.ReviewNumbers{Count: 9, Sum: 9, Version: 9})
+		ctx, queries := storage.CountQueries(timeout(t))
+		numbers, err := b.Courses.ReviewNumbers(ctx, []courses.CourseID{list[1].ID, 404404, list[0].ID})
+		require.NoError(t, err)
+		require.Equal(t, map[courses.CourseID]courses.ReviewNumbers{list[0].ID: {Count: 3, Sum: 12, Version: 5}, list[1].ID: {}}, numbers)
+		require.Equal(t, 1, queries.Count())
 		want := list[0]
 		want.Stats = courses.Stats{ReviewCount: 3, RatingSum: 12}
 		got, err := b.Courses.CourseBySlug(timeout(t), "one")
