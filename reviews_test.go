@@ -41,8 +41,10 @@ func TestListsFollowReviewsThatAreKeptElsewhere(t *testing.T) {
 		_, err := p.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{Username: name, Email: name + "@example.org", Role: role})
 		require.NoError(t, err)
 	}
+	anna, err := p.Accounts.UserByUsername(ctx, "anna")
+	require.NoError(t, err)
 	require.NoError(t, backend.Courses.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
-		_, err := tx.InsertCourses(ctx, []courses.Course{{Slug: "go", Title: "Go", Status: courses.Published, Price: core.Money{Currency: "EUR"}, Teacher: courses.Teacher{ID: 1}}})
+		_, err := tx.InsertCourses(ctx, []courses.Course{{Slug: "go", Title: "Go", Status: courses.Published, Price: core.Money{Currency: "EUR"}, Teacher: courses.Teacher{ID: anna.ID}}})
 		return err
 	}))
 	sam, err := p.Accounts.UserByUsername(ctx, "sam")
@@ -58,8 +60,23 @@ func TestListsFollowReviewsThatAreKeptElsewhere(t *testing.T) {
 		}, "the course has the numbers of its reviews")
 	}
 	rated(courses.Stats{ReviewCount: 1, RatingSum: 3})
+	profile := func(name string, want int) {
+		t.Helper()
+		eventually(t, func() bool {
+			found, err := p.Accounts.Profile(ctx, name)
+			return err == nil && found.Rating == want
+		}, "the teacher's profile has the rating of their courses")
+	}
+	profile("anna", 391) // (10 × 4 + 3) / 11
+	_, err = p.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{Username: "boris", Email: "boris@example.org", Role: core.Teacher})
+	require.NoError(t, err)
+	_, err = p.Courses.Reassign(ctx, accounts.System, "go", "boris")
+	require.NoError(t, err)
+	profile("boris", 391)
+	profile("anna", 0)
 	require.NoError(t, p.Reviews.Delete(ctx, by, made.ID, 0))
 	rated(courses.Stats{})
+	profile("boris", 0)
 }
 
 // Who holds a seat reviews the course, and still sees the review when it is archived.

@@ -62,7 +62,8 @@ const CleanupTask = "ustat.cleanup"
 const ReportsTask = "ustat.reports"
 
 // RatingsTask is the name of the subscriber by which the lists of courses follow reviews
-// that are kept in another database. Where both are in one, it finds nothing to do.
+// that are kept in another database (where both are in one, it finds nothing to do), and
+// the ratings of teachers' profiles follow reviews.
 const RatingsTask = "ustat.ratings"
 
 // RecountTask is the name of the periodic work that counts the ratings of every course
@@ -84,7 +85,51 @@ func (p *Platform) followRating(ctx context.Context, e core.Event) error {
 	if err := json.Unmarshal(e.Payload, &now); err != nil {
 		return tasks.Discard(err)
 	}
-	return p.Courses.SetRating(ctx, now.Course, courses.ReviewNumbers{Count: now.Count, Sum: now.Sum, Version: now.Version})
+	if err := p.Courses.SetRating(ctx, now.Course, courses.ReviewNumbers{Count: now.Count, Sum: now.Sum, Version: now.Version}); err != nil {
+		return err
+	}
+	refs, err := p.Courses.Refs(ctx, accounts.System, []courses.CourseID{now.Course})
+	if err != nil {
+		return err
+	}
+	return p.rateTeacher(ctx, refs[now.Course].Teacher)
+}
+
+// TeachersTask is the name of the subscriber by which the ratings of profiles follow
+// courses that get another teacher. With new reviews they follow by RatingsTask.
+const TeachersTask = "ustat.teachers"
+
+// followTeacher is the job of a course that was reassigned.
+func (p *Platform) followTeacher(ctx context.Context, e core.Event) error {
+	var now courses.Changed
+	if err := json.Unmarshal(e.Payload, &now); err != nil {
+		return tasks.Discard(err)
+	}
+	if err := p.rateTeacher(ctx, now.From); err != nil {
+		return err
+	}
+	return p.rateTeacher(ctx, now.Teacher)
+}
+
+// rateTeacher writes what the courses of a teacher are rated. It looks once more after it
+// has written: of two at once the one that wrote last has not read first.
+func (p *Platform) rateTeacher(ctx context.Context, teacher core.UserID) error {
+	const looks = 10
+	for written, n := -1, 0; n < looks; n++ {
+		rating, err := p.Courses.TeacherRating(ctx, teacher)
+		if err != nil || rating == written {
+			return err
+		}
+		err = p.Accounts.SetRating(ctx, teacher, rating)
+		if errors.Is(err, accounts.ErrUserNotFound) { // a course that is gone, or an event of before there was a From
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		written = rating
+	}
+	return core.ErrUnavailable.Withf("the rating of a teacher changes too often to be written")
 }
 
 // OrdersTask is the name of the periodic work that settles orders which were
@@ -128,6 +173,9 @@ func (p *Platform) startTasks(ctx context.Context) error {
 		return err
 	}
 	if err := p.Subscribe(tasks.Subscription{Name: RatingsTask, Types: []string{reviews.EventRated}, Handle: p.followRating}); err != nil {
+		return err
+	}
+	if err := p.Subscribe(tasks.Subscription{Name: TeachersTask, Types: []string{courses.EventReassigned}, Handle: p.followTeacher}); err != nil {
 		return err
 	}
 	if err := p.Tasks.Every(tasks.Periodic{Name: RecountTask, Every: day, Timeout: time.Hour, Do: p.recount}); err != nil {

@@ -122,3 +122,12 @@ func (s *Service) SetRating(ctx context.Context, id CourseID, r ReviewNumbers) e
 func (s *Service) ReviewNumbers(ctx context.Context, ids []CourseID) (map[CourseID]ReviewNumbers, error) {
 	return s.store.ReviewNumbers(ctx, ids)
 }
+
+// TeacherRating returns what the courses of a teacher are rated together, in hundredths
+// of a star: the Bayesian mean of Stats.RatingRank over all their reviews, and 0 without
+// one.
+func (s *Service) TeacherRating(ctx context.Context, teacher core.UserID) (int, error) {
+	n, err := s.store.TeacherNumbers(core.WithOperation(ctx, "courses.TeacherRating"), teacher)
+	const hundredth = 10_000 // in millionths
+	return int((Stats{ReviewCount: n.Count, RatingSum: n.Sum}.RatingRank() + hundredth/2) / hundredth), err
+}

@@ -163,7 +163,7 @@ func (s suite) refs() {
 			require.ErrorIs(t, err, courses.ErrCourseNotFound)
 		}
 	})
-	s.run("SetRating writes the numbers of reviews unless those that are there are as new, and nothing else, and ReviewNumbers reads them", func(t *testing.T, b *storage.Backend) {
+	s.run("SetRating writes the numbers of reviews unless those that are there are as new, and nothing else, and ReviewNumbers and TeacherNumbers read them", func(t *testing.T, b *storage.Backend) {
 		sh := newShelf(t, b)
 		list := insertCourses(t, b, course("one", sh.teachers[0]), course("two", sh.teachers[0]))
 		set := func(id courses.CourseID, r courses.ReviewNumbers) {
@@ -184,6 +184,12 @@ func (s suite) refs() {
 		require.NoError(t, err)
 		require.Equal(t, want.Stats, got.Stats)
 		require.Equal(t, [2]any{want.Version, want.UpdatedAt}, [2]any{got.Version, got.UpdatedAt})
+		set(list[1].ID, courses.ReviewNumbers{Count: 2, Sum: 3, Version: 1})
+		for i, want := range []courses.ReviewNumbers{{Count: 5, Sum: 15}, {}} {
+			got, err := b.Courses.TeacherNumbers(timeout(t), sh.teachers[i])
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		}
 		set(list[0].ID, courses.ReviewNumbers{Version: 6})
 		got, err = b.Courses.CourseBySlug(timeout(t), "one")
 		require.NoError(t, err)

@@ -60,6 +60,16 @@ func (r coursesReader) ReviewNumbers(ctx context.Context, ids []courses.CourseID
 	return numbers, nil
 }
 
+// TeacherNumbers implements courses.CourseReader.
+func (r coursesReader) TeacherNumbers(ctx context.Context, teacher core.UserID) (n courses.ReviewNumbers, err error) {
+	found, err := readAll(ctx, r.session, "SELECT CAST(coalesce(sum(review_count), 0) AS BIGINT), CAST(coalesce(sum(rating_sum), 0) AS BIGINT) FROM ustat_course_stats WHERE teacher_id = ?",
+		[]any{teacher}, func(rows *sql.Rows, n *courses.ReviewNumbers) error { return rows.Scan(&n.Count, &n.Sum) })
+	if err != nil {
+		return n, err
+	}
+	return found[0], nil
+}
+
 // SetRating implements courses.CourseWriter.
 func (t coursesTx) SetRating(ctx context.Context, id courses.CourseID, r courses.ReviewNumbers) error {
 	return setRating(ctx, t.Tx, id, r)
