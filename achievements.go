@@ -8,6 +8,7 @@ import (
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/tasks"
 	"github.com/ustat/ustat/transfer"
 )
@@ -51,4 +52,74 @@ func (p *Platform) recomputeAchievements(ctx context.Context, e core.Event) erro
 		}
 	}
 	return p.Accounts.AwardAll(ctx)
+}
+
+// The codes of the built-in achievements.
+const (
+	FirstCourse     = "first_course"
+	FiveCourses     = "five_courses"
+	SevenDayStreak  = "seven_day_streak"
+	HundredStudents = "hundred_students"
+)
+
+// BuiltInAchievements returns the rules that every platform has: one course completed,
+// five of them, a lesson completed on each of seven days on end (in UTC), and a hundred
+// students in the courses that one teaches.
+func BuiltInAchievements() []accounts.Rule {
+	completed := []string{courses.EventCompleted, courses.EventEnrolled, courses.EventPromoted} // who comes back to a course has completed it again
+	return []accounts.Rule{
+		{
+			Achievement: accounts.Achievement{Code: FirstCourse, Title: "First course", Description: "Completed a course."},
+			Types:       completed, About: learner, Earned: atLeast(1, accounts.Facts.CompletedCourses),
+		},
+		{
+			Achievement: accounts.Achievement{Code: FiveCourses, Title: "Five courses", Description: "Completed five courses."},
+			Types:       completed, About: learner, Earned: atLeast(5, accounts.Facts.CompletedCourses),
+		},
+		{
+			Achievement: accounts.Achievement{Code: SevenDayStreak, Title: "Seven days on end", Description: "Completed a lesson on each of seven days on end."},
+			Types:       []string{courses.EventLessonCompleted}, About: learner, Earned: atLeast(7, accounts.Facts.LongestStreaks),
+		},
+		{
+			Achievement: accounts.Achievement{Code: HundredStudents, Title: "A hundred students", Description: "Has a hundred students in the courses that they teach."},
+			Types:       []string{courses.EventEnrolled, courses.EventPromoted, courses.EventReassigned}, About: teacher, Earned: atLeast(100, accounts.Facts.StudentsTaught),
+		},
+	}
+}
+
+// withBuiltIn returns the built-in rules and those of an embedder, which take the place
+// of those with their codes.
+func withBuiltIn(own []accounts.Rule) []accounts.Rule {
+	builtIn := slices.DeleteFunc(BuiltInAchievements(), func(r accounts.Rule) bool {
+		return slices.ContainsFunc(own, func(o accounts.Rule) bool { return o.Code == r.Code })
+	})
+	return append(builtIn, own...)
+}
+
+// learner and teacher return whom an event is about: courses.LearningChanged has both,
+// courses.Changed the teacher.
+func learner(e core.Event) []core.UserID {
+	var changed courses.LearningChanged
+	if json.Unmarshal(e.Payload, &changed) != nil || changed.User == 0 {
+		return nil
+	}
+	return []core.UserID{changed.User}
+}
+
+func teacher(e core.Event) []core.UserID {
+	var changed struct {
+		Teacher core.UserID `json:"teacher"`
+	}
+	if json.Unmarshal(e.Payload, &changed) != nil || changed.Teacher == 0 {
+		return nil
+	}
+	return []core.UserID{changed.Teacher}
+}
+
+// atLeast returns those of the users of whom there is so much.
+func atLeast(least int, count func(accounts.Facts, context.Context, []core.UserID) (map[core.UserID]int, error)) func(context.Context, []core.UserID, accounts.Facts) ([]core.UserID, error) {
+	return func(ctx context.Context, users []core.UserID, facts accounts.Facts) ([]core.UserID, error) {
+		counts, err := count(facts, ctx, users)
+		return slices.DeleteFunc(slices.Clone(users), func(id core.UserID) bool { return counts[id] < least }), err
+	}
 }

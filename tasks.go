@@ -58,6 +58,10 @@ func (r *Retention) setDefaults() error {
 // says, once an hour.
 const CleanupTask = "ustat.cleanup"
 
+// ReconcileTask is the name of the periodic work that counts the students and
+// completions of courses anew once a day, and repairs and logs what differs.
+const ReconcileTask = "ustat.reconcile"
+
 // ReportsTask is the name of the subscriber that writes reports.
 const ReportsTask = "ustat.reports"
 
@@ -189,6 +193,9 @@ func (p *Platform) startTasks(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := p.Tasks.Every(tasks.Periodic{Name: ReconcileTask, Every: day, Timeout: 10 * time.Minute, Do: p.reconcile}); err != nil {
+		return err
+	}
 	sources := []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}, {Name: "reviews", Outbox: p.backend.Reviews}}
 	if p.backend.Reports != nil {
 		if err := p.Subscribe(tasks.Subscription{Name: ReportsTask, Types: []string{reports.EventRequested}, Timeout: 10 * time.Minute, Handle: p.makeReport}); err != nil {
@@ -259,6 +266,16 @@ func (p *Platform) cleanup(ctx context.Context, _ time.Time) error {
 		errs = append(errs, err) // one that fails keeps no other from being removed
 	}
 	return errors.Join(errs...)
+}
+
+// reconcile repairs the statistics of courses. There is something to repair only after
+// a fault, or after somebody has written to the database beside the platform.
+func (p *Platform) reconcile(ctx context.Context, _ time.Time) error {
+	changed, err := p.Courses.Reconcile(core.WithOperation(ctx, ReconcileTask))
+	if len(changed) > 0 {
+		p.config.Logger.WarnContext(ctx, "repaired the statistics of courses", "count", len(changed), "courses", changed[:min(10, len(changed))])
+	}
+	return err
 }
 
 func (p *Platform) forgetInAccounts(forget func(tx accounts.Tx, ctx context.Context, before time.Time, limit int) (int, error)) func(context.Context, time.Time, int) (int, error) {

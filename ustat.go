@@ -64,6 +64,8 @@ type Config struct {
 	// Learners tells who takes which course and how far they are, which is who may review
 	// it. Nil means the enrollments of courses.
 	Learners reviews.Learners
+	// Gates close lessons besides what the platform closes them for itself, after it.
+	Gates []courses.Gate
 	// Issuer and Audience are written into access tokens and required in them. Empty
 	// means "ustat".
 	Issuer, Audience string
@@ -92,9 +94,10 @@ type Config struct {
 	// NoRelay keeps this process from delivering events to the queue and from asking for
 	// periodic jobs: for a program that does not have all subscribers.
 	NoRelay bool
-	// Achievements are rules for achievements, the same in every process of a platform
-	// that works jobs. What a rule needs of the platform is in its Facts. They are awarded
-	// by events, so a Queue is needed.
+	// Achievements are rules for achievements beside BuiltInAchievements, the same in
+	// every process of a platform. One with the Code of a built-in one takes its place, and
+	// without Earned it is awarded no more. They are awarded by events, so a Queue is
+	// needed.
 	Achievements []accounts.Rule
 	// Payments are the providers of payments for courses with a price; the first is taken
 	// where an order names none. Without one such courses are only granted.
@@ -198,6 +201,7 @@ func (c *Config) setDefaults() (err error) {
 	if err := c.Retention.setDefaults(); err != nil {
 		return err
 	}
+	c.Achievements = withBuiltIn(c.Achievements)
 	if err := accounts.CheckRules(c.Achievements); err != nil {
 		return err
 	}
@@ -281,7 +285,7 @@ func (p *Platform) assemble() (err error) {
 	c := p.config
 	p.Accounts = accounts.NewService(accounts.Config{
 		Store: p.backend.Accounts, Validate: p.validate, Clock: c.Clock, Cursors: p.cursors, Limiter: c.Limiter, Hasher: c.Hasher,
-		Keys: p.tokens, Teaching: teaching{p}, Rules: c.Achievements, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
+		Keys: p.tokens, Teaching: teaching{p}, Rules: c.Achievements, Facts: facts{p}, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
 	})
 	providers := c.Payments
 	if p.tx != nil { // no provider is called inside a transaction
@@ -290,6 +294,7 @@ func (p *Platform) assemble() (err error) {
 	p.Courses = courses.NewService(courses.Config{
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
 		Payments: providers, OrderTTL: c.OrderTTL, ReturnURL: c.PaymentReturnURL,
+		Gates: c.Gates,
 	})
 	p.Reports = reports.NewService(reports.Config{
 		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Users: p.Accounts, Links: p.links,
@@ -328,6 +333,21 @@ type enrollments struct{ courses *courses.Service }
 func (e enrollments) Learner(ctx context.Context, course courses.CourseID, user core.UserID) (reviews.Learner, error) {
 	l, err := e.courses.Learner(ctx, course, user)
 	return reviews.Learner{Enrolled: l.Enrollment.Status.Seated(), Percent: l.Enrollment.Percent()}, err
+}
+
+// facts answers the rules of achievements from courses, which come after accounts.
+type facts struct{ p *Platform }
+
+func (f facts) CompletedCourses(ctx context.Context, users []core.UserID) (map[core.UserID]int, error) {
+	return f.p.Courses.CompletedCourses(ctx, users)
+}
+
+func (f facts) LongestStreaks(ctx context.Context, users []core.UserID) (map[core.UserID]int, error) {
+	return f.p.Courses.LongestStreaks(ctx, users)
+}
+
+func (f facts) StudentsTaught(ctx context.Context, teachers []core.UserID) (map[core.UserID]int, error) {
+	return f.p.Courses.StudentsTaught(ctx, teachers)
 }
 
 // teaching answers accounts from courses, which come after them.

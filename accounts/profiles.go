@@ -81,12 +81,7 @@ func (s *Service) ProfileOf(ctx context.Context, by core.Actor, username string)
 // core.ErrCursor. Four statements, and one for the specialization.
 func (s *Service) Profiles(ctx context.Context, specialization string, p core.Page) (Page[PublicProfile], error) {
 	ctx = core.WithOperation(ctx, "accounts.Profiles")
-	list := "accounts.profiles/" + specialization
-	limit, after, err := s.open(list, p)
-	if err != nil {
-		return Page[PublicProfile]{}, err
-	}
-	q := ProfileQuery{After: after, Limit: limit + 1}
+	var q ProfileQuery
 	if specialization != "" {
 		found, err := s.store.SpecializationsBySlug(ctx, []string{specialization})
 		if err != nil {
@@ -97,15 +92,16 @@ func (s *Service) Profiles(ctx context.Context, specialization string, p core.Pa
 		}
 		q.Specialization = found[0].ID
 	}
-	rows, err := s.store.Profiles(ctx, q)
+	profiles, err := core.ReadPage(s.cursors, "accounts.profiles/"+specialization, p,
+		func(after string, limit int) ([]Profile, error) {
+			q.After, q.Limit = after, limit
+			return s.store.Profiles(ctx, q)
+		},
+		func(p Profile) string { return p.Slug })
 	if err != nil {
 		return Page[PublicProfile]{}, err
 	}
-	cut, err := page(s.cursors, list, rows, limit, func(p Profile) string { return p.Slug })
-	if err != nil {
-		return Page[PublicProfile]{}, err
-	}
-	return s.withUsers(ctx, cut)
+	return s.withUsers(ctx, profiles)
 }
 
 func (s *Service) withUsers(ctx context.Context, profiles Page[Profile]) (Page[PublicProfile], error) {

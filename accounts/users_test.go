@@ -82,7 +82,7 @@ func TestAnotherEmailIsNotVerified(t *testing.T) {
 	anna := w.add(t, "anna", core.Student)
 	u := w.user(t, "anna")
 	u.EmailVerified = true
-	require.NoError(t, w.backend.Accounts.Update(t.Context(), func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateUser(ctx, u) }))
+	require.NoError(t, w.backend.Accounts.Update(t.Context(), func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateUsers(ctx, u) }))
 	got, err := w.UpdateUser(t.Context(), anna, "anna", accounts.UserEdit{Bio: ptr("x")})
 	require.NoError(t, err)
 	require.True(t, got.EmailVerified)

@@ -54,6 +54,9 @@ func (s *Service) Create(ctx context.Context, by core.Actor, in NewCourse) (Cour
 			if err := fault.Hit("courses.create.after_insert"); err != nil {
 				return Course{}, err
 			}
+			if _, err := setPrerequisites(ctx, tx, &c, change.before); err != nil {
+				return Course{}, err
+			}
 			return c, t.changed(ctx, tx, EventCreated, &c, Changed{}, false)
 		})
 		return err
@@ -82,7 +85,7 @@ func (s *Service) prepare(ctx context.Context, by core.Actor, may scope, in NewC
 	if err != nil {
 		return teacher, courseChange{}, err
 	}
-	change, err := s.resolve(ctx, in.edit(), bad)
+	change, err := s.resolve(ctx, may, in.edit(), bad)
 	return teacher, change, err
 }
 
@@ -184,17 +187,23 @@ func (s *Service) edit(ctx context.Context, by core.Actor, slug string, input an
 	if err != nil {
 		return Course{}, err
 	}
-	change, err := s.resolve(ctx, in, s.check(input))
+	change, err := s.resolve(ctx, may, in, s.check(input))
 	if err != nil {
 		return Course{}, err
 	}
 	locks := courseAlone
-	if seen.Status != Draft && in.Category != nil && *in.Category != seen.Category.Slug {
+	moves := seen.Status != Draft && in.Category != nil && *in.Category != seen.Category.Slug
+	if moves || change.before != nil { // two edits at once cannot make courses wait for each other
 		locks = treeFirst
 	}
 	return s.change(ctx, by, may, toEdit, locks, slug, in.IfVersion, func(ctx context.Context, tx Tx, c *Course, t trail) error {
 		before := *c
-		if change.apply(c); c.equal(&before) {
+		change.apply(c)
+		changes, err := setPrerequisites(ctx, tx, c, change.before)
+		if err != nil {
+			return err
+		}
+		if !changes && c.equal(&before) {
 			*c = before
 			return nil
 		}
@@ -233,11 +242,12 @@ type courseChange struct {
 	CourseEdit
 	category *Category
 	tags     *[]Tag
+	before   *[]CourseID // the prerequisites
 }
 
 // resolve brings an edit to the form in which it is kept and looks up its names by
 // one statement each. It fails with all that is bad.
-func (s *Service) resolve(ctx context.Context, in CourseEdit, bad *checks) (courseChange, error) {
+func (s *Service) resolve(ctx context.Context, may scope, in CourseEdit, bad *checks) (courseChange, error) {
 	in.Title = linePtr(in.Title)
 	bad.free(in.Slug)
 	in.Language = languagePtr(in.Language)
@@ -249,6 +259,9 @@ func (s *Service) resolve(ctx context.Context, in CourseEdit, bad *checks) (cour
 		return change, err
 	}
 	if change.tags, err = s.tags(ctx, in.Tags, bad); err != nil {
+		return change, err
+	}
+	if change.before, err = s.prerequisites(ctx, may, in.Prerequisites, bad); err != nil {
 		return change, err
 	}
 	return change, bad.err()
@@ -349,7 +362,7 @@ type locks bool
 
 const (
 	courseAlone locks = false
-	treeFirst   locks = true // for what changes how many courses a category has
+	treeFirst   locks = true // for what changes how many courses a category has, or which come before others
 )
 
 // locked runs fn under the lock of a course that the actor may change.

@@ -72,15 +72,22 @@ const (
 	EventCompleted       = "courses.completed"
 )
 
+// The events of bookmarks. Their subject is "course/" and its id, their payload a
+// [LearningChanged] without an enrollment, at the price of the course.
+const (
+	EventBookmarked   = "courses.bookmarked"
+	EventUnbookmarked = "courses.unbookmarked"
+)
+
 // LearningChanged is the payload of the events of an enrollment: it after the change.
 type LearningChanged struct {
-	Enrollment EnrollmentID     `json:"enrollment"`
+	Enrollment EnrollmentID     `json:"enrollment,omitempty"`
 	Course     CourseID         `json:"course"`
 	Slug       string           `json:"slug"`
 	Teacher    core.UserID      `json:"teacher"`
 	User       core.UserID      `json:"user"`
-	Status     EnrollmentStatus `json:"status"`
-	Source     Source           `json:"source"`
+	Status     EnrollmentStatus `json:"status,omitempty"`
+	Source     Source           `json:"source,omitempty"`
 	Price      core.Money       `json:"price"`            // that was paid
 	Lesson     LessonID         `json:"lesson,omitempty"` // the one that was completed
 	At         time.Time        `json:"at"`

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"strconv"
+	"time"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -26,11 +27,13 @@ type NewCourse struct {
 	Format       richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"`
 	Language     string          `json:"language,omitempty" validate:"omitempty,max=35,bcp47_language_tag"`
 	Price        *core.Money     `json:"price,omitempty"`
-	Category     string          `json:"category,omitempty" validate:"omitempty,slug"`       // slug
-	Tags         []string        `json:"tags,omitempty" validate:"max=32,unique,dive,slug"`  // slugs
-	Capacity     int             `json:"capacity,omitempty" validate:"min=0,max=1000000"`    // seats; 0 is no bound
-	Teacher      string          `json:"teacher,omitempty" validate:"omitempty,max=64,line"` // username; empty is the actor
-	Key          string          `json:"-"`                                                  // idempotency: the same Key and input give the same course
+	Category     string          `json:"category,omitempty" validate:"omitempty,slug"`      // slug
+	Tags         []string        `json:"tags,omitempty" validate:"max=32,unique,dive,slug"` // slugs
+	Capacity     int             `json:"capacity,omitempty" validate:"min=0,max=1000000"`   // seats; 0 is no bound
+	// Prerequisites are the slugs of the courses that a learner completes first.
+	Prerequisites []string `json:"prerequisites,omitempty" validate:"max=20,unique,dive,slug"`
+	Teacher       string   `json:"teacher,omitempty" validate:"omitempty,max=64,line"` // username; empty is the actor
+	Key           string   `json:"-"`                                                  // idempotency: the same Key and input give the same course
 }
 
 // CourseEdit is what Edit takes: what is nil stays.
@@ -45,23 +48,26 @@ type CourseEdit struct {
 	Category     *string         `json:"category,omitempty" validate:"omitnil,len=0|slug"` // slug; empty is none
 	Tags         *[]string       `json:"tags,omitempty" validate:"omitnil,max=32,unique,dive,slug"`
 	Capacity     *int            `json:"capacity,omitempty" validate:"omitnil,min=0,max=1000000"` // at least the seats that are taken; 0 is no bound
-	IfVersion    int64           `json:"-"`
+	// Prerequisites are the slugs of the courses that a learner completes first.
+	Prerequisites *[]string `json:"prerequisites,omitempty" validate:"omitnil,max=20,unique,dive,slug"`
+	IfVersion     int64     `json:"-"`
 }
 
 // CourseReplacement is what Replace takes: a field that is empty is emptied, but an
 // empty Slug stays what it is.
 type CourseReplacement struct {
-	Title        string          `json:"title" validate:"required,max=200,line"`
-	Slug         string          `json:"slug,omitempty" validate:"omitempty,slug"`
-	Description  string          `json:"description,omitempty" validate:"text"`
-	Requirements string          `json:"requirements,omitempty" validate:"text"`
-	Format       richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"`
-	Language     string          `json:"language,omitempty" validate:"omitempty,max=35,bcp47_language_tag"`
-	Price        *core.Money     `json:"price,omitempty"`
-	Category     string          `json:"category,omitempty" validate:"omitempty,slug"`
-	Tags         []string        `json:"tags,omitempty" validate:"max=32,unique,dive,slug"`
-	Capacity     int             `json:"capacity,omitempty" validate:"min=0,max=1000000"`
-	IfVersion    int64           `json:"-"`
+	Title         string          `json:"title" validate:"required,max=200,line"`
+	Slug          string          `json:"slug,omitempty" validate:"omitempty,slug"`
+	Description   string          `json:"description,omitempty" validate:"text"`
+	Requirements  string          `json:"requirements,omitempty" validate:"text"`
+	Format        richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"`
+	Language      string          `json:"language,omitempty" validate:"omitempty,max=35,bcp47_language_tag"`
+	Price         *core.Money     `json:"price,omitempty"`
+	Category      string          `json:"category,omitempty" validate:"omitempty,slug"`
+	Tags          []string        `json:"tags,omitempty" validate:"max=32,unique,dive,slug"`
+	Capacity      int             `json:"capacity,omitempty" validate:"min=0,max=1000000"`
+	Prerequisites []string        `json:"prerequisites,omitempty" validate:"max=20,unique,dive,slug"`
+	IfVersion     int64           `json:"-"`
 }
 
 // NewCategory is what CreateCategory takes.
@@ -119,6 +125,8 @@ type NewLesson struct {
 	Format          richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"`
 	DurationSeconds int64           `json:"duration_seconds,omitempty" validate:"min=0,max=604800"`
 	FreePreview     bool            `json:"free_preview,omitempty"`
+	OpensAt         *time.Time      `json:"opens_at,omitempty"`                                   // not before then
+	OpensAfterDays  int             `json:"opens_after_days,omitempty" validate:"min=0,max=3650"` // nor before so many after the enrollment
 	// Position is its place among the lessons of the module, as NewModule has it.
 	Position int    `json:"position,omitempty" validate:"min=0"`
 	Key      string `json:"-"` // idempotency: the same Key, module and input give the same lesson
@@ -132,7 +140,10 @@ type LessonEdit struct {
 	Format          richtext.Format `json:"format,omitempty" validate:"omitempty,oneof=html markdown"`
 	DurationSeconds *int64          `json:"duration_seconds,omitempty" validate:"omitnil,min=0,max=604800"`
 	FreePreview     *bool           `json:"free_preview,omitempty"`
-	IfVersion       int64           `json:"-"`
+	// OpensAt is when the lesson opens; the year 1, 0001-01-01T00:00:00Z, is at once.
+	OpensAt        *time.Time `json:"opens_at,omitempty"`
+	OpensAfterDays *int       `json:"opens_after_days,omitempty" validate:"omitnil,min=0,max=3650"`
+	IfVersion      int64      `json:"-"`
 }
 
 // checks gathers what is wrong with an input, so that it is reported together.
@@ -259,7 +270,7 @@ func languagePtr(tag *string) *string {
 func (r CourseReplacement) edit() CourseEdit {
 	e := CourseEdit{
 		Title: &r.Title, Description: &r.Description, Requirements: &r.Requirements, Format: r.Format,
-		Language: &r.Language, Price: r.Price, Category: &r.Category, Tags: &r.Tags, Capacity: &r.Capacity, IfVersion: r.IfVersion,
+		Language: &r.Language, Price: r.Price, Category: &r.Category, Tags: &r.Tags, Capacity: &r.Capacity, Prerequisites: &r.Prerequisites, IfVersion: r.IfVersion,
 	}
 	if r.Price == nil {
 		e.Price = new(core.Money)
@@ -274,6 +285,6 @@ func (r CourseReplacement) edit() CourseEdit {
 func (n NewCourse) edit() CourseEdit {
 	return CourseReplacement{
 		Title: n.Title, Slug: n.Slug, Description: n.Description, Requirements: n.Requirements, Format: n.Format,
-		Language: n.Language, Price: n.Price, Category: n.Category, Tags: n.Tags, Capacity: n.Capacity,
+		Language: n.Language, Price: n.Price, Category: n.Category, Tags: n.Tags, Capacity: n.Capacity, Prerequisites: n.Prerequisites,
 	}.edit()
 }

@@ -41,6 +41,15 @@ type LearningReader interface {
 	// EnrollmentsOf returns those enrollments of the users in the courses that exist, in
 	// any order, for imports: pairs by position in the two lists, at most 1,000.
 	EnrollmentsOf(ctx context.Context, courses []CourseID, users []core.UserID) ([]Enrollment, error)
+	// SeatsOf returns the places of those courses that exist, by their present slugs, in
+	// any order, by one statement.
+	SeatsOf(ctx context.Context, slugs []string) ([]Seats, error)
+	// LessonRefs returns those lessons that stand at the places, each once, in any order,
+	// with no more than ids and positions.
+	LessonRefs(ctx context.Context, places []Place) ([]Placed[Lesson], error)
+	// ProgressAt returns what is stored of pairs of an enrollment and a lesson, in any
+	// order; their times are ignored.
+	ProgressAt(ctx context.Context, pairs []LessonProgress) ([]LessonProgress, error)
 	// CompletedLessons returns which lessons of an enrollment's course were completed,
 	// those with an id above after, by id, up to limit.
 	CompletedLessons(ctx context.Context, id EnrollmentID, after LessonID, limit int) ([]LessonProgress, error)
@@ -70,6 +79,9 @@ type LearningWriter interface {
 	// EnrollmentForUpdate returns an enrollment and locks it, after its course where
 	// both are locked, or fails with ErrEnrollmentNotFound.
 	EnrollmentForUpdate(ctx context.Context, id EnrollmentID) (Enrollment, error)
+	// LockEnrollments locks those of the enrollments that exist, in the order of their
+	// ids and after their courses, and returns their versions.
+	LockEnrollments(ctx context.Context, ids []EnrollmentID) (map[EnrollmentID]int64, error)
 	// InsertEnrollments adds enrollments and returns them with ids, in order. A user who
 	// has one of the course already is ErrEnrolled, and adds none.
 	InsertEnrollments(ctx context.Context, list []Enrollment) ([]Enrollment, error)
@@ -84,6 +96,9 @@ type LearningWriter interface {
 	// AddProgress adds completed lessons, by as many statements as their blocks need,
 	// and returns how many were new. A time that is stored stays.
 	AddProgress(ctx context.Context, list []LessonProgress) (added int, err error)
+	// SetProgress adds completed lessons, and writes the times of those that are there,
+	// by as many statements as their blocks need. It names each once.
+	SetProgress(ctx context.Context, list []LessonProgress) error
 	// SetPrerequisites makes courses the prerequisites of one, and counts them beside it.
 	// Courses that would come before themselves, whatever the way round, are
 	// ErrPrerequisiteCycle, and nothing is changed. Its caller holds the locks of the
@@ -115,8 +130,8 @@ type OrderReader interface {
 	OrderByID(ctx context.Context, id uuid.UUID) (Order, error)
 	// Orders returns up to q.Limit orders behind q.After, by one statement.
 	Orders(ctx context.Context, q OrderQuery) ([]Order, error)
-	// UnsettledOrders returns up to limit orders that are pending or being refunded and
-	// were last looked at before a time, the oldest first.
+	// UnsettledOrders returns up to limit orders that are Watched and were last looked at
+	// before a time, the oldest first.
 	UnsettledOrders(ctx context.Context, before time.Time, limit int) ([]Order, error)
 	// CouponByCode returns a coupon without regard to case, or fails with
 	// ErrCouponNotFound.

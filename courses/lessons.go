@@ -29,6 +29,7 @@ func (s *Service) CreateLesson(ctx context.Context, by core.Actor, course string
 	l := Lesson{
 		ModuleID: module, Title: in.Title, Kind: in.Kind, Content: *content, TextPolicy: richtext.Version,
 		Duration: time.Duration(in.DurationSeconds) * time.Second, FreePreview: in.FreePreview,
+		OpensAt: openingTime(in.OpensAt), OpensAfterDays: in.OpensAfterDays,
 	}
 	var made Lesson
 	err = s.locked(ctx, by, may, toEdit, course, func(ctx context.Context, tx Tx, c *Course, t trail) (err error) {
@@ -115,10 +116,15 @@ func (s *Service) EditLesson(ctx context.Context, by core.Actor, course string, 
 		set(&l.Kind, in.Kind)
 		set(&l.Content, in.Content)
 		set(&l.FreePreview, in.FreePreview)
+		set(&l.OpensAfterDays, in.OpensAfterDays)
+		if in.OpensAt != nil {
+			l.OpensAt = openingTime(in.OpensAt)
+		}
 		if in.DurationSeconds != nil {
 			l.Duration = time.Duration(*in.DurationSeconds) * time.Second
 		}
-		if edited = l; l.equal(&before) {
+		if l.equal(&before) {
+			edited = l.toEditor()
 			return nil
 		}
 		if err := tx.UpdateLessons(ctx, []Lesson{l}); err != nil {
@@ -148,7 +154,21 @@ func (t trail) lesson(ctx context.Context, tx Tx, c *Course, id LessonID) (Lesso
 	if err != nil {
 		return Lesson{}, err
 	}
-	return changed, t.changed(ctx, tx, EventContent, c, Changed{Module: changed.ModuleID, Lesson: id}, false)
+	return changed.toEditor(), t.changed(ctx, tx, EventContent, c, Changed{Module: changed.ModuleID, Lesson: id}, false)
+}
+
+// toEditor returns a lesson as it is shown to who may edit it.
+func (l Lesson) toEditor() Lesson {
+	l.Opens = l.OpensAt
+	return l
+}
+
+// openingTime returns a time as it is kept: nil, and the year 1, are none.
+func openingTime(t *time.Time) time.Time {
+	if t == nil || t.IsZero() {
+		return time.Time{}
+	}
+	return core.Time(*t)
 }
 
 // DeleteLesson removes a lesson. A course that is published or in review keeps at

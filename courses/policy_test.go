@@ -205,6 +205,7 @@ func TestEveryReadPathShowsTheSameCourses(t *testing.T) {
 		defer db.Close()
 		teachers, principals := randomPeople(t, w, r)
 		all := randomCourses(t, w, r, db, teachers)
+		randomSeats(t, w, r, all, principals)
 		for name, by := range principals {
 			byGet := map[string]bool{}
 			rated := map[string]bool{}
@@ -227,6 +228,13 @@ func TestEveryReadPathShowsTheSameCourses(t *testing.T) {
 				require.NoError(t, err)
 				byCount += n
 			}
+			byLessons := map[string]bool{}
+			for slug := range all {
+				if _, err := w.Lessons(t.Context(), by, slug, 0, core.Page{}); err == nil {
+					byLessons[slug] = true
+				}
+			}
+			require.Equal(t, byGet, byLessons, "lessons and get of %s", name)
 			require.Equal(t, byGet, byList, "list and get of %s", name)
 			require.Equal(t, byGet, bySearch, "search and get of %s", name)
 			require.Equal(t, len(byGet), byCount, "count of %s", name)
@@ -259,7 +267,28 @@ func randomPeople(t *testing.T, w *world, r *rand.Rand) (teachers []core.Actor, 
 	return teachers, principals
 }
 
-type kind struct{ published, rated bool }
+type kind struct {
+	id               courses.CourseID
+	published, rated bool
+}
+
+// randomSeats enrolls people in courses of whatever status, with any status.
+func randomSeats(t *testing.T, w *world, r *rand.Rand, all map[string]kind, people map[string]core.Actor) {
+	var list []courses.Enrollment
+	for _, k := range all {
+		for _, by := range people {
+			if by.IsAnonymous() || r.IntN(4) > 0 || slices.ContainsFunc(list, func(e courses.Enrollment) bool { return e.Course == k.id && e.User == by.UserID }) {
+				continue
+			}
+			e := courses.Enrollment{Course: k.id, User: by.UserID, Status: courses.EnrollmentStatuses[r.IntN(5)], Source: courses.SourceFree, EnrolledAt: w.clock.Now()}
+			list = append(list, e)
+		}
+	}
+	require.NoError(t, w.backend.Courses.Update(t.Context(), func(ctx context.Context, tx courses.Tx) error {
+		_, err := tx.InsertEnrollments(ctx, list)
+		return err
+	}))
+}
 
 func randomCourses(t *testing.T, w *world, r *rand.Rand, db *sql.DB, teachers []core.Actor) map[string]kind {
 	all := map[string]kind{}
@@ -276,7 +305,7 @@ func randomCourses(t *testing.T, w *world, r *rand.Rand, db *sql.DB, teachers []
 		return err
 	}))
 	for _, c := range list {
-		k := kind{published: c.Status == courses.Published, rated: r.IntN(2) == 0}
+		k := kind{id: c.ID, published: c.Status == courses.Published, rated: r.IntN(2) == 0}
 		if k.rated {
 			stats := courses.Stats{ReviewCount: 2, RatingSum: int64(2 + r.IntN(9))}
 			_, err := db.Exec("UPDATE ustat_course_stats SET review_count = $1, rating_sum = $2, rating_rank = $3 WHERE course_id = $4",

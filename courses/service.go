@@ -39,6 +39,7 @@ type Config struct {
 	// ReturnURL returns where the buyer of an order comes back to from the provider's
 	// page. Nil means nowhere.
 	ReturnURL func(o Order) string
+	Gates     []Gate // close lessons besides the enrollment, the date and the prerequisites, after them
 }
 
 // Service holds the rules of the catalogue. It is safe for concurrent use.
@@ -65,6 +66,7 @@ type Service struct {
 	payments  []Payments
 	orderTTL  time.Duration
 	returnURL func(o Order) string
+	gates     []Gate
 }
 
 // NewService returns a Service. Store, Users and Cursors are required.
@@ -81,23 +83,22 @@ func NewService(c Config) *Service {
 	if c.ReturnURL == nil {
 		c.ReturnURL = func(Order) string { return "" }
 	}
-	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock, c.Payments, c.OrderTTL, c.ReturnURL}
+	gates := append([]Gate{enrollmentGate{}, dripGate{c.Clock}, prerequisiteGate{c.Store}}, c.Gates...)
+	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock, c.Payments, c.OrderTTL, c.ReturnURL, gates}
 }
 
 // Page is one page of a list.
-type Page[T any] struct {
-	Items []T
-	Next  string // the cursor of the page after this one; empty on the last
-}
+type Page[T any] = core.PageOf[T]
 
-// Course returns a course. Three statements, one more for a producer.
+// Course returns a course. Three statements, one more for a producer, for an archived
+// course and for one with prerequisites each.
 func (s *Service) Course(ctx context.Context, by core.Actor, slug string) (Course, error) {
 	ctx = core.WithOperation(ctx, "courses.Course")
 	c, _, err := s.visibleCourse(ctx, by, slug)
 	if err != nil {
 		return Course{}, err
 	}
-	return s.withTeacher(ctx, c)
+	return s.whole(ctx, c)
 }
 
 // visibleCourse returns a course that the actor sees and what else they may.
@@ -149,8 +150,19 @@ func (s *Service) courseBySlug(ctx context.Context, slug string) (Course, error)
 	return s.store.CourseBySlug(ctx, present)
 }
 
-// withTeacher names the teacher of a course by one statement.
-func (s *Service) withTeacher(ctx context.Context, c Course) (Course, error) {
+// whole names the teacher of a course by one statement, and its prerequisites by one
+// where there are any.
+func (s *Service) whole(ctx context.Context, c Course) (Course, error) {
+	if c.PrerequisiteCount > 0 {
+		before, err := s.store.Prerequisites(ctx, c.ID)
+		if err != nil {
+			return Course{}, err
+		}
+		c.Prerequisites = make([]string, len(before))
+		for i := range before {
+			c.Prerequisites[i] = before[i].Slug
+		}
+	}
 	list := []Course{c}
 	err := s.nameTeachers(ctx, list)
 	return list[0], err
@@ -160,7 +172,7 @@ func (s *Service) withTeacher(ctx context.Context, c Course) (Course, error) {
 // between, what is stored is not refused any more: the caller's end does not count,
 // and where the names cannot be had it is core.ErrOutcomeUnknown, to look again.
 func (s *Service) answer(ctx context.Context, c Course) (Course, error) {
-	c, err := s.withTeacher(context.WithoutCancel(ctx), c)
+	c, err := s.whole(context.WithoutCancel(ctx), c)
 	if err != nil {
 		return Course{}, core.ErrOutcomeUnknown.Because(err)
 	}

@@ -60,6 +60,7 @@ type world struct {
 	backend                           *storage.Backend
 	driver, dsn                       string
 	clock                             *clock
+	bank                              *bank
 	producers                         links
 	people                            map[string]core.Actor
 	admin, ann, bob, pam, sam, nobody core.Actor // pam runs ann's courses; sam is a student
@@ -78,6 +79,12 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
 // links are the teachers of producers.
 type links map[core.UserID][]core.UserID
 
@@ -90,13 +97,23 @@ func newWorld(t *testing.T, b *storage.Backend, driver, dsn string) *world {
 	w := &world{
 		backend: b, driver: driver, dsn: dsn, clock: &clock{now: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}, producers: links{}, people: map[string]core.Actor{},
 	}
-	cursors := new(core.Cursors)
-	require.NoError(t, cursors.SetKey([]byte("0123456789abcdef0123456789abcdef")))
-	w.Service = courses.NewService(courses.Config{Store: b.Courses, Users: b.Accounts, Producers: w.producers, Cursors: cursors, Clock: w.clock})
+	w.bank = newBank(t, "fake", w.clock)
+	w.Service = w.service(t)
 	w.admin, w.ann, w.bob = w.person(t, "root", core.Admin), w.person(t, "ann", core.Teacher), w.person(t, "bob", core.Teacher)
 	w.pam, w.sam = w.person(t, "pam", core.Producer), w.person(t, "sam", core.Student)
 	w.producers[w.pam.UserID] = []core.UserID{w.ann.UserID}
 	return w
+}
+
+// service returns a service over the world, with gates of an embedder.
+func (w *world) service(t testing.TB, gates ...courses.Gate) *courses.Service {
+	t.Helper()
+	cursors := new(core.Cursors)
+	require.NoError(t, cursors.SetKey([]byte("0123456789abcdef0123456789abcdef")))
+	return courses.NewService(courses.Config{
+		Store: w.backend.Courses, Users: w.backend.Accounts, Producers: w.producers, Cursors: cursors, Clock: w.clock, Gates: gates,
+		Payments: []courses.Payments{w.bank, newBank(t, "other", w.clock)},
+	})
 }
 
 func (w *world) person(t testing.TB, name string, role core.Role) core.Actor {

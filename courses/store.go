@@ -58,6 +58,7 @@ type Reader interface {
 	TreeReader
 	ContentReader
 	LearningReader
+	FactReader
 	WalkReader
 	OrderReader
 }

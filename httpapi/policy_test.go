@@ -153,7 +153,7 @@ func TestFlagsCannotBeSetByTheWay(t *testing.T) {
 			tried := 0
 			for _, op := range httpapi.Operations() {
 				build := requests[op.ID]
-				if op.Method == http.MethodGet || build == nil {
+				if op.Method == http.MethodGet || build == nil || op.ID == "payments-webhook" { // its body is the provider's own
 					continue
 				}
 				q := build(w, s)

@@ -33,6 +33,7 @@ type route struct {
 	keyed       bool  // it takes Idempotency-Key
 	nobody      bool  // it is the same for everybody: do not ask who it is
 	signedIn    bool  // an anonymous visitor is refused whatever the state
+	raw         bool  // the handler reads the body, whatever it is; headers are its sender's own
 	secret      bool  // the answer holds tokens: nobody keeps it
 	failures    []int // that it answers with beside those that follow from the above
 }
@@ -105,6 +106,9 @@ func send[In, T any](a *api, rt route, handle func(ctx context.Context, c *call,
 		op.RequestBody = &huma.RequestBody{Required: true, Content: jsonContent("application/json", a.inputSchema(*new(In)))}
 		a.documentFailures(op, http.StatusUnsupportedMediaType)
 	}
+	if rt.raw {
+		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"*/*": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}
+	}
 	a.routes = append(a.routes, rt)
 	a.huma.OpenAPI().AddOperation(op)
 	a.huma.Adapter().Handle(op, func(hc huma.Context) {
@@ -136,6 +140,9 @@ func perform[In, T any](a *api, rt route, c *call, bodiless bool, check func(in 
 	}
 	if c.args, err = parseQuery(r.URL.RawQuery, rt.query); err != nil {
 		return answer, err
+	}
+	if rt.raw {
+		return handle(r.Context(), c, *new(In))
 	}
 	if err := rt.refuseHeaders(r); err != nil {
 		return answer, err

@@ -22,6 +22,7 @@ import (
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/httpapi"
 	"github.com/ustat/ustat/internal/pgtest"
+	"github.com/ustat/ustat/payments/fake"
 	"github.com/ustat/ustat/reports"
 	"github.com/ustat/ustat/reports/xlsx"
 	"github.com/ustat/ustat/reviews"
@@ -42,15 +43,17 @@ const linkKey = "0123456789abcdef0123456789abcdef"
 
 // world is a platform with one user of each kind, signed in.
 type world struct {
-	t       *testing.T
-	p       *ustat.Platform
-	backend *storage.Backend
-	queue   *tasks.Memory // nobody works it
-	h       http.Handler
-	db      *sql.DB           // to look into what is stored
-	tokens  map[string]string // access tokens by username; none for anonymous
-	n       int               // makes names
-	report  *reports.Report   // of the owner, done; see doneReport
+	t      *testing.T
+	p      *ustat.Platform
+	b      *storage.Backend
+	queue  *tasks.Memory // nobody works it
+	h      http.Handler
+	db     *sql.DB           // to look into what is stored
+	tokens map[string]string // access tokens by username; none for anonymous
+	bank   *fake.Provider
+	n      int             // makes names
+	report *reports.Report // of the owner, done; see doneReport
+	learns *learning       // of the student; see learning
 }
 
 func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB)) *world {
@@ -59,15 +62,18 @@ func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB))
 	queue := tasks.NewMemory(nil)
 	files, err := blob.Dir(t.TempDir(), nil)
 	require.NoError(t, err)
+	bank, err := fake.New(fake.Config{PayURL: "https://pay.example.org/"})
+	require.NoError(t, err)
 	p, err := ustat.New(b, &ustat.Config{
-		Queue: queue, TaskConcurrency: -1, NoRelay: true, Files: files, LinkKey: []byte(linkKey), ReportFormats: []reports.Format{xlsx.Format},
+		Payments: []courses.Payments{bank},
 		Learners: everybody{}, Reviews: reviews.Options{PerHour: 100_000, Moderator: reviews.Filter{PerHour: 100_000}},
+		Queue: queue, TaskConcurrency: -1, NoRelay: true, Files: files, LinkKey: []byte(linkKey), ReportFormats: []reports.Format{xlsx.Format},
 	})
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context()))
 	h, err := httpapi.New(p, nil)
 	require.NoError(t, err)
-	w := &world{t: t, p: p, backend: b, queue: queue, h: h, db: db, tokens: map[string]string{}}
+	w := &world{t: t, p: p, b: b, bank: bank, queue: queue, h: h, db: db, tokens: map[string]string{}}
 	for _, name := range principals[1:] {
 		role := core.Role(name)
 		switch name {
@@ -114,10 +120,35 @@ func (w *world) job() string {
 	return fmt.Sprint(newest[0].ID)
 }
 
+// order returns the id of a new order of the student, which is paid or pending.
+func (w *world) order(paid bool) string {
+	student, err := w.p.Accounts.UserByUsername(w.t.Context(), "student")
+	require.NoError(w.t, err)
+	made, err := w.p.Courses.CreateOrder(w.t.Context(), core.Actor{UserID: student.ID, Role: student.Role}, courses.NewOrder{Course: w.course(courses.Published).slug})
+	require.NoError(w.t, err)
+	if paid {
+		event, err := w.bank.Settle(made.ID, true)
+		require.NoError(w.t, err)
+		header, body, err := w.bank.Seal(event)
+		require.NoError(w.t, err)
+		require.NoError(w.t, w.p.Courses.PaymentCallback(w.t.Context(), "fake", header, body))
+	}
+	return made.ID.String()
+}
+
+// coupon returns the code of a new coupon.
+func (w *world) coupon() string {
+	made, err := w.p.Courses.CreateCoupon(w.t.Context(), accounts.System, courses.NewCoupon{Code: w.name(), Percent: 10})
+	require.NoError(w.t, err)
+	return made.Code
+}
+
 // doneReport returns a report of the owner that is done, with a link to its file.
 func (w *world) doneReport() reports.Report {
 	t, ctx := w.t, w.t.Context()
-	by := w.actor("owner")
+	owner, err := w.p.Accounts.UserByUsername(ctx, "owner")
+	require.NoError(t, err)
+	by := core.Actor{UserID: owner.ID, Role: owner.Role}
 	if w.report == nil {
 		made, err := w.p.Reports.Request(ctx, by, reports.New{Kind: reports.Courses, Format: "csv"})
 		require.NoError(t, err)
@@ -127,6 +158,40 @@ func (w *world) doneReport() reports.Report {
 	done, err := w.p.Reports.Get(ctx, by, w.report.ID)
 	require.NoError(t, err)
 	return done
+}
+
+// learning is an enrollment of the student in a free course of the owner.
+type learning struct {
+	course subject
+	id     string
+}
+
+func (w *world) learning() *learning {
+	if w.learns == nil {
+		s := w.course(courses.Published)
+		w.priced(s, 0)
+		e, err := w.p.Courses.Grant(w.t.Context(), accounts.System, s.slug, "student")
+		require.NoError(w.t, err)
+		w.learns = &learning{s, fmt.Sprint(e.ID)}
+	}
+	return w.learns
+}
+
+func (l *learning) at(path string, body any) request {
+	return request{"/enrollments/" + l.id + path, body}
+}
+
+// priced gives a course another price.
+func (w *world) priced(s subject, minor int64) {
+	_, err := w.p.Courses.Edit(w.t.Context(), accounts.System, s.slug, courses.CourseEdit{Price: &core.Money{Minor: minor, Currency: "USD"}})
+	require.NoError(w.t, err)
+}
+
+// granted gives the student a place in a course, where it is published.
+func (w *world) granted(s subject) {
+	if _, err := w.p.Courses.Grant(w.t.Context(), accounts.System, s.slug, "student"); err != nil && core.KindOf(err) != core.KindNotFound {
+		require.ErrorIs(w.t, err, courses.ErrNotOpen)
+	}
 }
 
 // subject is a course with two modules of one lesson each.
@@ -289,6 +354,24 @@ var requests = map[string]func(w *world, s subject) request{
 	"jobs-get":   func(w *world, _ subject) request { return request{"/admin/jobs/" + w.job() + "/", nil} },
 	"jobs-retry": func(w *world, _ subject) request { return request{"/admin/jobs/" + w.job() + "/retry/", nil} },
 
+	"orders-create": func(w *world, _ subject) request {
+		return request{"/orders/", object{"course": w.course(courses.Published).slug}}
+	},
+	"orders-list":   fixed("/orders/?status=pending", nil),
+	"orders-get":    func(w *world, _ subject) request { return request{"/orders/" + w.order(false) + "/", nil} },
+	"orders-refund": func(w *world, _ subject) request { return request{"/orders/" + w.order(true) + "/refund/", nil} },
+	"coupons-list":  fixed("/coupons/", nil),
+	"coupons-create": func(w *world, _ subject) request {
+		return request{"/coupons/", object{"code": w.name(), "percent": 10, "limit": 5}}
+	},
+	"coupons-get": func(w *world, _ subject) request { return request{"/coupons/" + w.coupon() + "/", nil} },
+	"coupons-update": func(w *world, _ subject) request {
+		return request{"/coupons/" + w.coupon() + "/", object{"percent": 20}}
+	},
+	"coupons-delete": func(w *world, _ subject) request { return request{"/coupons/" + w.coupon() + "/", nil} },
+	// of somebody who has no key
+	"payments-webhook": fixed("/payments/webhooks/fake/", object{"id": "evt"}),
+
 	"courses-top": fixed("/courses/top/", nil),
 	"courses-get": of("/", nil),
 	"courses-create": func(*world, subject) request {
@@ -303,6 +386,36 @@ var requests = map[string]func(w *world, s subject) request{
 	"courses-archive":  of("/archive/", nil),
 	"courses-restore":  of("/restore/", nil),
 	"courses-reassign": of("/teacher/", object{"teacher": "owner"}),
+
+	"courses-enroll": func(w *world, s subject) request {
+		if s.slug != "x" {
+			w.priced(s, 0)
+		}
+		return s.at("/enroll/", nil)
+	},
+	"courses-leave": func(w *world, s subject) request {
+		w.granted(s)
+		return s.at("/enroll/", nil)
+	},
+	"grants-create": of("/grants/", object{"user": "student"}),
+	"grants-delete": func(w *world, s subject) request {
+		w.granted(s)
+		return s.at("/grants/student/", nil)
+	},
+	"enrollments-list":     fixed("/enrollments/?status=active", nil),
+	"enrollments-get":      func(w *world, _ subject) request { return w.learning().at("/", nil) },
+	"enrollments-progress": func(w *world, _ subject) request { return w.learning().at("/progress/", nil) },
+	"enrollments-resume": func(w *world, _ subject) request {
+		l := w.learning()
+		return l.at("/resume/", object{"lesson": l.course.lessons[0], "seconds": 5})
+	},
+	"lessons-complete": func(w *world, _ subject) request {
+		l := w.learning()
+		return l.at("/lessons/"+l.course.lessons[0]+"/complete/", nil)
+	},
+	"bookmarks-list":   fixed("/bookmarks/", nil),
+	"bookmarks-set":    func(w *world, _ subject) request { return request{"/bookmarks/" + w.learning().course.slug + "/", nil} },
+	"bookmarks-delete": func(w *world, _ subject) request { return request{"/bookmarks/" + w.learning().course.slug + "/", nil} },
 
 	"modules-list":   of("/modules/", nil),
 	"modules-create": of("/modules/", object{"title": "Third", "position": 1}),
@@ -356,7 +469,7 @@ func (w *world) review() reviews.Review {
 // bare returns the slug of a new published course of the owner that has nothing in it.
 func (w *world) bare() string {
 	slug, owner := w.name(), w.actor("owner")
-	require.NoError(w.t, w.backend.Courses.Update(w.t.Context(), func(ctx context.Context, tx courses.Tx) error {
+	require.NoError(w.t, w.b.Courses.Update(w.t.Context(), func(ctx context.Context, tx courses.Tx) error {
 		_, err := tx.InsertCourses(ctx, []courses.Course{{
 			Slug: slug, Title: slug, Status: courses.Published, Price: core.Money{Currency: "USD"}, Teacher: courses.Teacher{ID: owner.UserID},
 		}})
@@ -448,7 +561,7 @@ func (w *world) snapshot() string {
 	var out strings.Builder
 	for _, table := range []string{
 		"users", "profiles", "specializations", "producer_teachers", "categories", "tags", "courses", "course_stats", "course_tags", "course_slugs",
-		"modules", "lessons", "reports", "outbox", "audit",
+		"modules", "lessons", "orders", "coupons", "coupon_uses", "entitlements", "enrollments", "reports", "outbox", "audit",
 		"reviews", "review_stats", "review_votes", "review_comments", "review_reports", "review_history",
 	} {
 		rows, err := w.db.QueryContext(w.t.Context(), "SELECT * FROM ustat_"+table+" ORDER BY 1, 2")

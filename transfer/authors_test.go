@@ -84,7 +84,7 @@ func TestATeacherWhoIsDemotedBesideAnImportGetsNoCourse(t *testing.T) {
 						return err
 					}
 					users[0].Role = core.Student
-					return tx.UpdateUser(ctx, users[0])
+					return tx.UpdateUsers(ctx, users[0])
 				}))
 			}}
 			_, refused, _ := importAll(t, &copied, map[string]string{"courses.csv": files["courses.csv"]})

@@ -31,6 +31,7 @@ type course struct {
 	created                                               time.Time
 	requirements                                          string
 	hasRequirements                                       bool
+	capacity                                              int
 }
 
 const (
@@ -46,10 +47,12 @@ const (
 	courseTags
 	courseCreated
 	courseRequirements
+	courseCapacity
 )
 
 // catalogue reads courses.csv. An empty created_at and a requirements column that
-// is not in the file leave what is stored.
+// is not in the file leave what is stored. The capacity counts for new courses alone:
+// that of a stored one depends on who has a seat.
 type catalogue struct {
 	store    courses.Store
 	accounts accounts.Reader
@@ -75,11 +78,12 @@ func (t *catalogue) columns() []column {
 		{"tags", true},
 		{"created_at", true},
 		{"requirements", false},
+		{"capacity", false},
 	}
 }
 
 func (t *catalogue) parse(c *cells) course {
-	return course{
+	row := course{
 		slug:            c.slug(courseSlug),
 		title:           c.title(courseTitle, maxTitle),
 		description:     c.rich(courseDescription, maxDescription, maxDescription),
@@ -93,6 +97,12 @@ func (t *catalogue) parse(c *cells) course {
 		requirements:    c.rich(courseRequirements, maxDescription, maxDescription),
 		hasRequirements: c.has(courseRequirements),
 	}
+	if c.raw(courseCapacity) != "" {
+		if row.capacity = c.number(courseCapacity, 0); row.capacity > courses.MaxCapacity {
+			c.refuse(courseCapacity, "more than %d seats", courses.MaxCapacity)
+		}
+	}
+	return row
 }
 
 // tags returns the tags of a cell by slug, each once: of names with one slug the
@@ -253,6 +263,9 @@ func (r *course) over(c courses.Course, category courses.CategoryID, teacher cor
 		next.Requirements, _ = richtext.HTML(c.Requirements, richtext.PlainHTML)
 	}
 	next.TextPolicy = richtext.Version
+	if c.ID == 0 {
+		next.Capacity = r.capacity
+	}
 	if !r.created.IsZero() {
 		next.CreatedAt = r.created
 	} else if c.ID == 0 {

@@ -93,6 +93,8 @@ var exports = []export{
 	{"courses.csv", exportCourses},
 	{"modules.csv", exportModules},
 	{"lessons.csv", exportLessons},
+	{"enrollments.csv", exportEnrollments},
+	{"progress.csv", exportProgress},
 }
 
 func (e *exporter) run(ctx context.Context) ([]Exported, error) {

@@ -69,7 +69,7 @@ func exportUsers(ctx context.Context, e *exporter, out *sheet) error {
 }
 
 func exportCourses(ctx context.Context, e *exporter, out *sheet) error {
-	if err := out.header("slug", "title", "description", "language", "category", "teacher", "price", "currency", "status", "tags", "created_at", "requirements"); err != nil {
+	if err := out.header("slug", "title", "description", "language", "category", "teacher", "price", "currency", "status", "tags", "created_at", "requirements", "capacity"); err != nil {
 		return err
 	}
 	return pages(ctx, exportTexts, func(ctx context.Context, last *courses.Course, limit int) ([]courses.Course, error) {
@@ -89,7 +89,7 @@ func exportCourses(ctx context.Context, e *exporter, out *sheet) error {
 		}
 		return rowByRow(func(c *courses.Course) error {
 			return out.row(c.Slug, c.Title, shown(c.Description, c.TextPolicy), c.Language, c.Category.Slug, teachers[c.Teacher.ID],
-				c.Price.Decimal(), c.Price.Currency, string(c.Status), tagCell(c.Tags), moment(c.CreatedAt), shown(c.Requirements, c.TextPolicy))
+				c.Price.Decimal(), c.Price.Currency, string(c.Status), tagCell(c.Tags), moment(c.CreatedAt), shown(c.Requirements, c.TextPolicy), strconv.Itoa(c.Capacity))
 		})(list)
 	})
 }
@@ -151,7 +151,7 @@ func exportModules(ctx context.Context, e *exporter, out *sheet) error {
 }
 
 func exportLessons(ctx context.Context, e *exporter, out *sheet) error {
-	if err := out.header("course", "module_position", "position", "title", "kind", "content", "duration_seconds", "free_preview"); err != nil {
+	if err := out.header("course", "module_position", "position", "title", "kind", "content", "duration_seconds", "free_preview", "opens_at", "opens_after_days"); err != nil {
 		return err
 	}
 	return pages(ctx, exportContents, func(ctx context.Context, last *courses.Placed[courses.Lesson], limit int) ([]courses.Placed[courses.Lesson], error) {
@@ -163,6 +163,6 @@ func exportLessons(ctx context.Context, e *exporter, out *sheet) error {
 	}, rowByRow(func(p *courses.Placed[courses.Lesson]) error {
 		l := &p.Item
 		return out.row(p.Course, strconv.Itoa(l.ModulePosition), strconv.Itoa(l.Position), l.Title, string(l.Kind), shown(l.Content, l.TextPolicy),
-			strconv.FormatInt(int64(l.Duration/time.Second), 10), strconv.FormatBool(l.FreePreview))
+			strconv.FormatInt(int64(l.Duration/time.Second), 10), strconv.FormatBool(l.FreePreview), moment(l.OpensAt), strconv.Itoa(l.OpensAfterDays))
 	}))
 }

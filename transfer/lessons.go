@@ -21,6 +21,9 @@ type lesson struct {
 	duration         time.Duration
 	preview          bool
 	hasPreview       bool
+	opensAt          time.Time
+	opensAfter       int
+	hasOpens         [2]bool
 }
 
 const (
@@ -32,10 +35,13 @@ const (
 	lessonContent
 	lessonDuration
 	lessonPreview
+	lessonOpensAt
+	lessonOpensAfter
 )
 
-// lessons reads lessons.csv. An empty duration_seconds is 0, and a
-// free_preview column that is not in the file leaves what is stored.
+// lessons reads lessons.csv. An empty duration_seconds is 0, an
+// empty opens_at no time, an empty opens_after_days 0; of these a column that is not in
+// the file leaves what is stored, and of free_preview an empty cell too.
 type lessons struct{ store courses.Store }
 
 func (t *lessons) columns() []column {
@@ -48,6 +54,8 @@ func (t *lessons) columns() []column {
 		{"content", true},
 		{"duration_seconds", true},
 		{"free_preview", false},
+		{"opens_at", false},
+		{"opens_after_days", false},
 	}
 }
 
@@ -63,8 +71,14 @@ func (t *lessons) parse(c *cells) lesson {
 	if c.raw(lessonDuration) != "" {
 		row.duration = time.Duration(c.number(lessonDuration, 0)) * time.Second
 	}
-	if row.hasPreview = c.has(lessonPreview); row.hasPreview {
+	if row.hasPreview = c.raw(lessonPreview) != ""; row.hasPreview {
 		row.preview = oneOf(c, lessonPreview, "false", "true") == "true"
+	}
+	row.opensAt, row.hasOpens = c.time(lessonOpensAt), [2]bool{c.has(lessonOpensAt), c.has(lessonOpensAfter)}
+	if c.raw(lessonOpensAfter) != "" {
+		if row.opensAfter = c.number(lessonOpensAfter, 0); row.opensAfter > courses.MaxDripDays {
+			c.refuse(lessonOpensAfter, "more than %d days", courses.MaxDripDays)
+		}
 	}
 	return row
 }
@@ -114,11 +128,17 @@ func (t *lessons) plan(ctx context.Context, rows []row[lesson], refuse refuseFun
 		if r.hasPreview {
 			next.FreePreview = r.preview
 		}
+		if r.hasOpens[0] {
+			next.OpensAt = r.opensAt
+		}
+		if r.hasOpens[1] {
+			next.OpensAfterDays = r.opensAfter
+		}
 		switch {
 		case !there:
 			inserts = append(inserts, next)
 		case l.Title != next.Title || l.Kind != next.Kind || !l.sameContent || l.TextPolicy != next.TextPolicy || l.Duration != next.Duration ||
-			l.FreePreview != next.FreePreview:
+			l.FreePreview != next.FreePreview || !l.OpensAt.Equal(next.OpensAt) || l.OpensAfterDays != next.OpensAfterDays:
 			updates = append(updates, next)
 		}
 	}

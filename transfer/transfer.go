@@ -1,13 +1,18 @@
-// Package transfer reads a folder of CSV files into a platform: categories, users,
-// courses, modules and lessons.
+// Package transfer reads a folder of CSV files into a platform, and writes a platform
+// as such a folder: categories, users, courses, modules, lessons, enrollments and
+// progress.
 //
 //	categories.csv  slug, name, parent
-//	users.csv       username, email, role, [full_name], [bio], [password_hash]
+//	users.csv       username, email, role, [full_name], [bio], [password_hash], [active]
 //	courses.csv     slug, title, description, language, category, teacher, price,
-//	                currency, status, tags (";" between), created_at, [requirements]
-//	modules.csv     course, position, title
+//	                currency, status, tags (";" between), created_at, [requirements],
+//	                [capacity]
+//	modules.csv     course, position, title, [description]
 //	lessons.csv     course, module_position, position, title, kind, content,
-//	                duration_seconds
+//	                duration_seconds, [free_preview], [opens_at], [opens_after_days]
+//	enrollments.csv course, user, price_paid, currency, enrolled_at, [status],
+//	                [source], [started_at], [completed_at]
+//	progress.csv    course, user, module_position, position, completed_at
 //
 // The columns may come in any order; those in brackets may be left out. Times are
 // RFC 3339. Users, courses and categories are referred to by username and slug, a
@@ -63,7 +68,8 @@ type Options struct {
 
 // Import reads the files of folder (os.DirFS of a path, or an embedded one) into
 // backend, each file optional, in the order
-// categories.csv, users.csv, courses.csv, modules.csv, lessons.csv, one Update of
+// categories.csv, users.csv, courses.csv, modules.csv, lessons.csv, enrollments.csv,
+// progress.csv, one Update of
 // the file's domain per 1,000 rows (or 8 MiB). It asks nobody for permission: it is
 // for the operator of a platform.
 //
@@ -115,12 +121,14 @@ func files(backend *storage.Backend, clock core.Clock) []file {
 		{"courses.csv", func(ctx context.Context, j *job) error { return run(ctx, j, newCatalogue(backend, clock)) }},
 		{"modules.csv", func(ctx context.Context, j *job) error { return run(ctx, j, &modules{backend.Courses}) }},
 		{"lessons.csv", func(ctx context.Context, j *job) error { return run(ctx, j, &lessons{backend.Courses}) }},
+		{"enrollments.csv", func(ctx context.Context, j *job) error { return run(ctx, j, newEnrollments(backend, clock)) }},
+		{"progress.csv", func(ctx context.Context, j *job) error { return run(ctx, j, newCompletions(backend, clock)) }},
 	}
 }
 
 // notYet lists the files of the format whose domains are not there yet.
 func notYet() []string {
-	return []string{"enrollments.csv", "progress.csv", "reviews.csv", "interactions.csv", "translations.csv"}
+	return []string{"reviews.csv", "interactions.csv", "translations.csv"}
 }
 
 // importNamed imports one file, if it is there, and adds its counts to report.

@@ -67,6 +67,8 @@ var Points = []string{
 	"courses.refund.after_right",
 	"courses.refund.before_payment",
 	"courses.refund.after_payment",
+	"courses.complete.after_progress",
+	"courses.complete.after_update",
 	"sqlstore.update.after_closure",
 	"sqlstore.update.after_events",
 	"sqlstore.update.before_commit", // the caller's context has been looked at for the last time

@@ -26,9 +26,18 @@ type Work struct {
 	Ahead time.Duration
 	// Lanes are worked at once, the operations of each one after the other.
 	Lanes [][]Op
+	// Payments is the address of a provider of payments, of package httppay, whose token
+	// and key are PaymentToken and PaymentKey. Empty is none.
+	Payments string
 	// History is where the calls are written. Run sets it.
 	History string
 }
+
+// The secrets of a provider of payments that a worker uses.
+const (
+	PaymentToken = "a token of a worker"
+	PaymentKey   = "0123456789abcdef0123456789abcdef"
+)
 
 // Op is one operation of the worker's table.
 type Op struct {

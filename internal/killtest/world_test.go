@@ -34,6 +34,7 @@ type world struct {
 	*ustattest.Platform
 	engine, dsn string
 	beside      *sql.DB
+	payments    string // address of the workers' provider of payments; empty is none
 }
 
 // onEachEngine runs a test in a world of its own on SQLite and on PostgreSQL.
@@ -88,13 +89,37 @@ func (w *world) inReview(t *testing.T, slug string) {
 	require.NoError(t, err)
 }
 
+// published makes a course that learners come to; capacity 0 is no bound.
+func (w *world) published(t *testing.T, slug string, capacity int) {
+	t.Helper()
+	w.inReview(t, slug)
+	_, err := w.Courses.Publish(t.Context(), accounts.System, slug, 0)
+	require.NoError(t, err)
+	_, err = w.Courses.Edit(t.Context(), accounts.System, slug, courses.CourseEdit{Capacity: &capacity})
+	require.NoError(t, err)
+}
+
+// learner makes a student.
+func (w *world) learner(t *testing.T, username string) core.Actor {
+	t.Helper()
+	u, err := w.Accounts.CreateUser(t.Context(), accounts.System, accounts.NewUser{Username: username, Email: username + "@example.org", Role: core.Student})
+	require.NoError(t, err)
+	return core.Actor{UserID: u.ID, Role: u.Role}
+}
+
+// enrolled makes a student who takes a course, or waits for a seat of it.
+func (w *world) enrolled(t *testing.T, slug, username string) courses.Enrollment {
+	t.Helper()
+	e, err := w.Courses.Enroll(t.Context(), w.learner(t, username), slug, "")
+	require.NoError(t, err)
+	return e
+}
+
 // student signs somebody up and makes a published course of the same name.
 func (w *world) student(t *testing.T, name string) core.Actor {
 	t.Helper()
 	w.register(t, name)
-	w.inReview(t, name)
-	_, err := w.Courses.Publish(t.Context(), accounts.System, name, 0)
-	require.NoError(t, err)
+	w.published(t, name, 0)
 	u, err := w.Accounts.UserByUsername(t.Context(), name)
 	require.NoError(t, err)
 	return core.Actor{UserID: u.ID, Role: u.Role}
@@ -115,7 +140,7 @@ func (w *world) run(t *testing.T, ops ...killtest.Op) killtest.Ended {
 }
 
 func (w *world) work(lanes ...[]killtest.Op) killtest.Work {
-	return killtest.Work{Engine: w.engine, DSN: w.dsn, Lanes: lanes}
+	return killtest.Work{Engine: w.engine, DSN: w.dsn, Lanes: lanes, Payments: w.payments}
 }
 
 // one is run for a single operation that must succeed.
@@ -151,7 +176,8 @@ func (w *world) rows(t *testing.T, query string) []string {
 // tables are what an operation may change; their rows together are the state.
 var tables = []string{
 	"ustat_users", "ustat_profiles", "ustat_sessions", "ustat_refresh_tokens", "ustat_producer_teachers", "ustat_courses", "ustat_course_stats",
-	"ustat_course_slugs", "ustat_modules", "ustat_categories", "ustat_outbox", "ustat_audit", "ustat_idempotency",
+	"ustat_course_slugs", "ustat_modules", "ustat_categories", "ustat_outbox", "ustat_audit", "ustat_idempotency", "ustat_enrollments", "ustat_progress",
+	"ustat_orders", "ustat_coupons", "ustat_coupon_uses", "ustat_payment_events", "ustat_entitlements",
 	"ustat_reviews", "ustat_review_stats", "ustat_review_history", "ustat_review_votes", "ustat_review_comments",
 }
 

@@ -105,6 +105,7 @@ func newDB(db *sql.DB, opt *Options) *sqlstore.DB {
 		ForNoKeyUpdate: " FOR NO KEY UPDATE",
 		ForShare:       " FOR SHARE",
 		CachedMode:     pgx.QueryExecModeCacheStatement,
+		Day:            func(column string) string { return "CAST(floor(extract(epoch FROM " + column + ") / 86400) AS BIGINT)" },
 		JoinOrder:      " CROSS JOIN ",
 	}, sqlstore.Options{Observer: opt.Observer, RetryFor: opt.RetryFor, CommitTimeout: opt.CommitTimeout})
 }

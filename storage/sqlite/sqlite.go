@@ -164,6 +164,7 @@ func newDB(readers, writer *sql.DB, o Options) *sqlstore.DB {
 		TableExists: "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'ustat_migrations'",
 		Search:      search{},
 		Classify:    classify,
+		Day:         func(column string) string { return "unixepoch(" + column + ") / 86400" },
 		JoinOrder:   " CROSS JOIN ", // SQLite: the left table leads
 		NoIndex:     "+",
 		TextTime:    true,

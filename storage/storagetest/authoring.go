@@ -184,7 +184,7 @@ func (s suite) authoring() {
 					return err
 				}
 				list[0].Role = core.Student
-				return tx.UpdateUser(ctx, list[0])
+				return tx.UpdateUsers(ctx, list[0])
 			})
 		}()
 		first := true // of the runs of the closure

@@ -64,7 +64,7 @@ type accountsTx struct {
 	claim  func(ctx context.Context, key core.IdempotencyKey) ([]byte, bool, error)
 	emit   func(ctx context.Context, events ...core.Event) error
 	revoke func(ctx context.Context, id uuid.UUID, at time.Time) error
-	update func(ctx context.Context, u accounts.User) error
+	update func(ctx context.Context, users ...accounts.User) error
 }
 
 func (tx accountsTx) RevokeSession(ctx context.Context, id uuid.UUID, at time.Time) error {
@@ -74,11 +74,11 @@ func (tx accountsTx) RevokeSession(ctx context.Context, id uuid.UUID, at time.Ti
 	return tx.Tx.RevokeSession(ctx, id, at)
 }
 
-func (tx accountsTx) UpdateUser(ctx context.Context, u accounts.User) error {
+func (tx accountsTx) UpdateUsers(ctx context.Context, users ...accounts.User) error {
 	if tx.update != nil {
-		return tx.update(ctx, u)
+		return tx.update(ctx, users...)
 	}
-	return tx.Tx.UpdateUser(ctx, u)
+	return tx.Tx.UpdateUsers(ctx, users...)
 }
 
 func (tx accountsTx) InsertUsers(ctx context.Context, users []accounts.User) ([]accounts.User, error) {
@@ -424,15 +424,15 @@ var wrongs = map[string]struct {
 	}, "accounts/RevokeSession leaves no unused token, and what is unknown or revoked alone"},
 	"update over a newer version": {func(b *storage.Backend) {
 		b.Accounts = accountsStore{Store: b.Accounts, wrap: func(tx accounts.Tx) accounts.Tx {
-			return accountsTx{Tx: tx, update: func(ctx context.Context, u accounts.User) error {
-				stored, err := tx.UsersForUpdate(ctx, u.Username)
+			return accountsTx{Tx: tx, update: func(ctx context.Context, users ...accounts.User) error {
+				stored, err := tx.UsersForUpdate(ctx, users[0].Username)
 				if err == nil && len(stored) > 0 {
-					u.Version = stored[0].Version
+					users[0].Version = stored[0].Version
 				}
-				return tx.UpdateUser(ctx, u)
+				return tx.UpdateUsers(ctx, users...)
 			}}
 		}}
-	}, "accounts/UpdateUser of a version that is not the stored one is ErrVersion, changes nothing and leaves the Tx usable"},
+	}, "accounts/UpdateUsers of a version that is not the stored one is ErrVersion, changes nothing and leaves the Tx usable"},
 	"Done that does nothing": {func(b *storage.Backend) {
 		b.Accounts = undone{b.Accounts}
 	}, "accounts/Done takes events away and ignores unknown and done ids"},

@@ -97,6 +97,8 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.refs()
 	s.orders()
 	s.coupons()
+	s.facts()
+	s.learningTransfer()
 }
 
 // RunKeys runs the cases of storage.Keys.

@@ -5,11 +5,14 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/killtest"
+	"github.com/ustat/ustat/payments/signed"
 	"github.com/ustat/ustat/reviews"
 	"github.com/ustat/ustat/tasks"
 )
@@ -41,6 +44,15 @@ func table(p *ustat.Platform, queue tasks.Queue) map[string]killtest.Func {
 		"reports.make":      w.report,
 		"ustat.cleanup":     w.cleanup,
 		"tasks.settle":      w.settle,
+		"courses.enroll":    w.enroll,
+		"courses.cancel":    w.cancel,
+		"courses.complete":  w.complete,
+		"orders.create":     w.order,
+		"orders.callback":   w.callback,
+		"orders.refund":     w.refund,
+		"orders.settle": func(ctx context.Context, _ map[string]string) (any, error) {
+			return p.Courses.SettleOrders(ctx)
+		},
 	}
 }
 
@@ -155,6 +167,62 @@ func (w worker) lesson(ctx context.Context, args map[string]string) (any, error)
 		return nil, courses.ErrModuleNotFound
 	}
 	return w.p.Courses.CreateLesson(ctx, by, args["slug"], page.Items[0].ID, courses.NewLesson{Title: "Lesson", Kind: courses.Text})
+}
+
+func (w worker) enroll(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.Enroll(ctx, by, args["slug"], "")
+}
+
+func (w worker) cancel(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.Cancel(ctx, by, args["slug"], "")
+}
+
+// complete says that the first lesson of a course is done.
+func (w worker) complete(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	enrolled, err := w.p.Courses.Enrollments(ctx, by, courses.EnrollmentFilter{Course: args["slug"]}, core.Page{Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	lessons, err := w.p.Courses.Lessons(ctx, by, args["slug"], 0, core.Page{Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(enrolled.Items) == 0 || len(lessons.Items) == 0 {
+		return nil, courses.ErrEnrollmentNotFound
+	}
+	return w.p.Courses.CompleteLesson(ctx, by, enrolled.Items[0].ID, lessons.Items[0].ID)
+}
+
+func (w worker) order(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.CreateOrder(ctx, by, courses.NewOrder{Course: args["slug"], Coupon: args["coupon"], Key: args["key"]})
+}
+
+func (w worker) callback(ctx context.Context, args map[string]string) (any, error) {
+	return nil, w.p.Courses.PaymentCallback(ctx, "http", map[string][]string{signed.Header: {args["signature"]}}, []byte(args["body"]))
+}
+
+func (w worker) refund(ctx context.Context, args map[string]string) (any, error) {
+	id, err := uuid.Parse(args["order"])
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.RefundOrder(ctx, accounts.System, id)
 }
 
 func (w worker) review(ctx context.Context, args map[string]string) (any, error) {

@@ -46,6 +46,8 @@ type Dialect struct {
 	// query that takes its rows for the transaction; empty where one writer has them
 	// all.
 	ForUpdate, ForNoKeyUpdate, ForShare string
+	// Day returns the number of the day in UTC, counted from 1970, of a column of times.
+	Day func(column string) string
 	// Numbered means that parameters are $1, $2, … instead of ?.
 	Numbered bool
 	// TextTime means that times are text in Bun's form, which the driver of a

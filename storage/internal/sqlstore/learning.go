@@ -65,9 +65,15 @@ const (
 	doneOf    = "(SELECT count(*) FROM ustat_progress AS p JOIN ustat_lessons AS l ON l.id = p.lesson_id AND l.course_id = e.course_id WHERE p.enrollment_id = e.id)"
 )
 
-const selectEnrollments = "SELECT e.id, e.course_id, c.slug, c.title, e.user_id, e.status, e.source, e.paid_minor, e.paid_currency, " + lessonsOf + ", " + doneOf + "," +
-	" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, e.resume_lesson_id, e.resume_seconds, e.version" +
-	" FROM ustat_enrollments AS e JOIN ustat_courses AS c ON c.id = e.course_id"
+// enrollmentColumns returns the columns that scanEnrollment reads, with what counts
+// lessons and those that are done.
+func enrollmentColumns(lessons, done string) string {
+	return "e.id, e.course_id, c.slug, c.title, e.user_id, e.status, e.source, e.paid_minor, e.paid_currency, " + lessons + ", " + done + "," +
+		" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, coalesce((SELECT l.id FROM ustat_lessons AS l WHERE l.id = e.resume_lesson_id AND l.course_id = e.course_id), 0)," +
+		" e.resume_seconds, e.version"
+}
+
+var selectEnrollments = "SELECT " + enrollmentColumns(lessonsOf, doneOf) + " FROM ustat_enrollments AS e JOIN ustat_courses AS c ON c.id = e.course_id"
 
 func scanEnrollment(rows *sql.Rows, e *courses.Enrollment) error {
 	return scanEnrollmentAnd(rows, e)
@@ -81,6 +87,9 @@ func scanEnrollmentAnd(rows *sql.Rows, e *courses.Enrollment, more ...any) error
 		&enrolled, &started, &completed, &ended, &e.Resume.Lesson, &e.Resume.Seconds, &e.Version,
 	}, more...)...)
 	e.EnrolledAt = timeOf(enrolled)
+	if e.Resume.Lesson == 0 { // it may be deleted
+		e.Resume.Seconds = 0
+	}
 	e.StartedAt, e.CompletedAt, e.EndedAt = timeOf(started), timeOf(completed), timeOf(ended)
 	return err
 }
@@ -183,10 +192,7 @@ func (r coursesReader) EnrollmentsOf(ctx context.Context, list []courses.CourseI
 // that there are few texts.
 func (r coursesReader) pairs(n int, pair func(i int) (any, any)) (string, []any) {
 	const value = "(CAST(? AS BIGINT), CAST(? AS BIGINT))"
-	full := 1
-	for full < n {
-		full *= 2
-	}
+	full := roundUp(n)
 	args := make([]any, 0, 2*full)
 	for i := range full {
 		a, b := pair(min(i, n-1))
@@ -199,11 +205,7 @@ func (r coursesReader) pairs(n int, pair func(i int) (any, any)) (string, []any)
 func (r coursesReader) CompletedLessons(ctx context.Context, id courses.EnrollmentID, after courses.LessonID, limit int) ([]courses.LessonProgress, error) {
 	return readAll(ctx, r.session, "SELECT p.enrollment_id, p.lesson_id, p.completed_at FROM ustat_progress AS p JOIN ustat_enrollments AS e ON e.id = p.enrollment_id"+
 		" JOIN ustat_lessons AS l ON l.id = p.lesson_id AND l.course_id = e.course_id WHERE p.enrollment_id = ? AND p.lesson_id > ? ORDER BY p.lesson_id LIMIT ?",
-		[]any{id, after, limit}, func(rows *sql.Rows, p *courses.LessonProgress) error {
-			err := rows.Scan(&p.Enrollment, &p.Lesson, &p.CompletedAt)
-			p.CompletedAt = p.CompletedAt.UTC()
-			return err
-		})
+		[]any{id, after, limit}, scanProgress)
 }
 
 // NextLesson implements courses.LearningReader.

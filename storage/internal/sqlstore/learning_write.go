@@ -22,12 +22,7 @@ func (t coursesTx) SeatsForUpdate(ctx context.Context, slug string) (courses.Sea
 	if err != nil {
 		return courses.Seats{}, err
 	}
-	found, err := readAll(ctx, t.Tx.session, "SELECT c.id, c.slug, c.status, c.teacher_id, c.price_minor, c.currency, c.capacity, s.students,"+
-		" (SELECT count(*) FROM ustat_enrollments AS e WHERE e.course_id = c.id AND e.status = 'waiting')"+
-		" FROM ustat_courses AS c JOIN ustat_course_stats AS s ON s.course_id = c.id WHERE c.id = ?", []any{id},
-		func(rows *sql.Rows, s *courses.Seats) error {
-			return rows.Scan(&s.Course, &s.Slug, &s.Status, &s.Teacher, &s.Price.Minor, &s.Price.Currency, &s.Capacity, &s.Taken, &s.Waiting)
-		})
+	found, err := readAll(ctx, t.Tx.session, selectSeats+"c.id = ?", []any{id}, scanSeats)
 	if err == nil && len(found) == 0 {
 		err = courses.ErrCourseNotFound
 	}
@@ -197,10 +192,7 @@ type progressRow struct {
 // AddProgress implements courses.LearningWriter.
 func (t coursesTx) AddProgress(ctx context.Context, list []courses.LessonProgress) (added int, err error) {
 	for block := range slices.Chunk(list, blockRows) {
-		rows := make([]progressRow, len(block))
-		for i, p := range block {
-			rows[i] = progressRow{EnrollmentID: p.Enrollment, LessonID: p.Lesson, CompletedAt: core.Time(p.CompletedAt)}
-		}
+		rows := progressRows(block)
 		conn, err := t.Tx.session.conn(ctx)
 		if err != nil {
 			return 0, err
