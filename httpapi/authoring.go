@@ -61,7 +61,9 @@ func (c *call) course(found courses.Course, err error) (course, error) {
 		return course{}, err
 	}
 	c.at = found.Version
-	return courseOf(found), nil
+	out := courseOf(found)
+	out.Prerequisites = append([]string{}, found.Prerequisites...)
+	return out, nil
 }
 
 func (c *call) created(made courses.Course, err error) (course, error) {

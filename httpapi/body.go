@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/ustat/ustat/core"
@@ -164,7 +165,7 @@ func (s *shape) object(path string, t reflect.Type, depth int) error {
 	var fields map[string]reflect.Type
 	switch {
 	case t == nil:
-	case t.Kind() == reflect.Struct:
+	case t.Kind() == reflect.Struct && t != timeType:
 		fields = jsonFields(t)
 	default:
 		s.refuse(path, "type", typeName(t), "object", typeName(t)+" is expected")
@@ -226,7 +227,9 @@ func (s *shape) scalar(path string, t reflect.Type, token json.Token) {
 	case nil:
 		s.refuse(path, "null", "", "null", "null is not taken: leave the field out, or give an empty value")
 	case string:
-		if t.Kind() != reflect.String {
+		if t == timeType {
+			s.time(path, v)
+		} else if t.Kind() != reflect.String {
 			wrong("string")
 		} else if !core.ValidText(v) {
 			s.refuse(path, "text", "", "", "not valid UTF-8, or it has a NUL byte")
@@ -237,6 +240,14 @@ func (s *shape) scalar(path string, t reflect.Type, token json.Token) {
 		}
 	case json.Number:
 		s.number(path, t, v)
+	}
+}
+
+var timeType = reflect.TypeFor[time.Time]()
+
+func (s *shape) time(path, v string) {
+	if _, err := time.Parse(time.RFC3339, v); err != nil {
+		s.refuse(path, "rfc3339", "", v, "a time like 2026-01-31T12:00:00Z is expected")
 	}
 }
 
@@ -280,6 +291,9 @@ func jsonFields(t reflect.Type) map[string]reflect.Type {
 func typeName(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Struct:
+		if t == timeType {
+			return "a time"
+		}
 		return "an object"
 	case reflect.Slice:
 		return "a list"

@@ -134,13 +134,13 @@ const goCourse = `{"slug":"go","title":"Go & databases","description":"<p>About 
 	`"price":{"amount_minor":199900,"currency":"RUB"},"status":"published","teacher":{"username":"anna","name":"Anna Ivanova"},` +
 	`"category":{"slug":"backend","name":"Backend"},"tags":[{"slug":"db","name":"Databases"},{"slug":"golang","name":"Go"}],` +
 	`"average_rating":4.5,"review_count":2,"student_count":7,"created_at":"2026-03-01T10:00:00.000123Z",` +
-	`"updated_at":"2026-03-01T11:00:00.000123Z","published_at":"2026-03-01T12:00:00.000123Z"`
+	`"updated_at":"2026-03-01T11:00:00.000123Z","published_at":"2026-03-01T12:00:00.000123Z","capacity":null`
 
 func TestShapesOfV1(t *testing.T) {
 	t.Parallel()
 	h := catalogue(t, nil)
 	for path, want := range map[string]string{
-		"/courses/go/":            goCourse + "}\n",
+		"/courses/go/":            goCourse + `,"prerequisites":[]}` + "\n",
 		"/courses/top/?limit=100": `{"results":[` + goCourse + "}],\"next\":null}\n",
 		"/courses/?tag=db":        `{"results":[` + goCourse + "}],\"next\":null}\n",
 		"/categories/it/":         `{"slug":"it","name":"IT","parent":null,"course_count":1}` + "\n",
@@ -160,8 +160,8 @@ func TestShapesOfV1(t *testing.T) {
 }
 
 const (
-	hello = `{"id":"1","module":"1","title":"Hello","kind":"text","content":"<p>Hi</p>","duration_seconds":90,"free_preview":true,"position":1,"locked":false,"reasons":[]}`
-	deep  = `{"id":"2","module":"2","title":"Deep","kind":"video","content":"","duration_seconds":60,"free_preview":false,"position":1,"locked":true,"reasons":["enrollment_required"]}`
+	hello = `{"id":"1","module":"1","title":"Hello","kind":"text","content":"<p>Hi</p>","duration_seconds":90,"free_preview":true,"position":1,"opens_at":null,"opens_after_days":0,"locked":false,"reasons":[]}`
+	deep  = `{"id":"2","module":"2","title":"Deep","kind":"video","content":"","duration_seconds":60,"free_preview":false,"position":1,"opens_at":null,"opens_after_days":0,"locked":true,"reasons":["enrollment_required","payment_required"]}`
 )
 
 func TestAbsentValuesAreNullOrEmpty(t *testing.T) {

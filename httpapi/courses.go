@@ -38,7 +38,7 @@ func filterParams(search bool) []param {
 		param{name: "category", doc: "Slug; courses in it and below it"},
 		param{name: "tag", doc: "Slug"},
 		param{name: "teacher", doc: "Username"},
-		param{name: "status", kind: choice, choices: names(courses.Statuses[:]), standard: string(courses.Published), doc: "Courses that are not published are seen by those who may edit them"},
+		param{name: "status", kind: choice, choices: names(courses.Statuses[:]), standard: string(courses.Published), doc: "Courses that are not published are seen by those who may edit them, archived ones also by those who hold a seat in them"},
 		param{name: "language", kind: langTag, doc: "Base language: ru finds ru and ru-RU"},
 		param{name: "price_min", kind: integer, max: math.MaxInt64, doc: "Least price in minor units of the currency"},
 		param{name: "price_max", kind: integer, max: math.MaxInt64, doc: "Greatest price in minor units of the currency"},
@@ -94,7 +94,7 @@ func (a *api) mountCourses() {
 	}, a.listModules)
 	get(a, route{
 		path: Prefix + "/courses/{slug}/lessons/", id: "lessons-list", tag: tag, summary: "List the lessons of a course",
-		description: "By module and position. Lessons that are no free preview are locked to all who may not edit the course.",
+		description: "By module and position. Those that are closed to the reader come without their content, with the reasons: free previews never are, nor is anything to who may edit the course.",
 		query:       append(pageParams(), param{name: "module", kind: opaque, doc: "Id of a module: only its lessons"}),
 	}, a.listLessons)
 }

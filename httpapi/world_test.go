@@ -42,12 +42,14 @@ const linkKey = "0123456789abcdef0123456789abcdef"
 type world struct {
 	t      *testing.T
 	p      *ustat.Platform
+	b      *storage.Backend
 	queue  *tasks.Memory // nobody works it
 	h      http.Handler
 	db     *sql.DB           // to look into what is stored
 	tokens map[string]string // access tokens by username; none for anonymous
 	n      int               // makes names
 	report *reports.Report   // of the owner, done; see doneReport
+	learns *learning         // of the student; see learning
 }
 
 func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB)) *world {
@@ -63,7 +65,7 @@ func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB))
 	require.NoError(t, p.Start(t.Context()))
 	h, err := httpapi.New(p, nil)
 	require.NoError(t, err)
-	w := &world{t: t, p: p, queue: queue, h: h, db: db, tokens: map[string]string{}}
+	w := &world{t: t, p: p, b: b, queue: queue, h: h, db: db, tokens: map[string]string{}}
 	for _, name := range principals[1:] {
 		role := core.Role(name)
 		switch name {
@@ -125,6 +127,40 @@ func (w *world) doneReport() reports.Report {
 	done, err := w.p.Reports.Get(ctx, by, w.report.ID)
 	require.NoError(t, err)
 	return done
+}
+
+// learning is an enrollment of the student in a free course of the owner.
+type learning struct {
+	course subject
+	id     string
+}
+
+func (w *world) learning() *learning {
+	if w.learns == nil {
+		s := w.course(courses.Published)
+		w.priced(s, 0)
+		e, err := w.p.Courses.Grant(w.t.Context(), accounts.System, s.slug, "student")
+		require.NoError(w.t, err)
+		w.learns = &learning{s, fmt.Sprint(e.ID)}
+	}
+	return w.learns
+}
+
+func (l *learning) at(path string, body any) request {
+	return request{"/enrollments/" + l.id + path, body}
+}
+
+// priced gives a course another price.
+func (w *world) priced(s subject, minor int64) {
+	_, err := w.p.Courses.Edit(w.t.Context(), accounts.System, s.slug, courses.CourseEdit{Price: &core.Money{Minor: minor, Currency: "USD"}})
+	require.NoError(w.t, err)
+}
+
+// granted gives the student a place in a course, where it is published.
+func (w *world) granted(s subject) {
+	if _, err := w.p.Courses.Grant(w.t.Context(), accounts.System, s.slug, "student"); err != nil && core.KindOf(err) != core.KindNotFound {
+		require.ErrorIs(w.t, err, courses.ErrNotOpen)
+	}
 }
 
 // subject is a course with two modules of one lesson each.
@@ -272,6 +308,36 @@ var requests = map[string]func(w *world, s subject) request{
 	"courses-archive":  of("/archive/", nil),
 	"courses-restore":  of("/restore/", nil),
 	"courses-reassign": of("/teacher/", object{"teacher": "owner"}),
+
+	"courses-enroll": func(w *world, s subject) request {
+		if s.slug != "x" {
+			w.priced(s, 0)
+		}
+		return s.at("/enroll/", nil)
+	},
+	"courses-leave": func(w *world, s subject) request {
+		w.granted(s)
+		return s.at("/enroll/", nil)
+	},
+	"grants-create": of("/grants/", object{"user": "student"}),
+	"grants-delete": func(w *world, s subject) request {
+		w.granted(s)
+		return s.at("/grants/student/", nil)
+	},
+	"enrollments-list":     fixed("/enrollments/?status=active", nil),
+	"enrollments-get":      func(w *world, _ subject) request { return w.learning().at("/", nil) },
+	"enrollments-progress": func(w *world, _ subject) request { return w.learning().at("/progress/", nil) },
+	"enrollments-resume": func(w *world, _ subject) request {
+		l := w.learning()
+		return l.at("/resume/", object{"lesson": l.course.lessons[0], "seconds": 5})
+	},
+	"lessons-complete": func(w *world, _ subject) request {
+		l := w.learning()
+		return l.at("/lessons/"+l.course.lessons[0]+"/complete/", nil)
+	},
+	"bookmarks-list":   fixed("/bookmarks/", nil),
+	"bookmarks-set":    func(w *world, _ subject) request { return request{"/bookmarks/" + w.learning().course.slug + "/", nil} },
+	"bookmarks-delete": func(w *world, _ subject) request { return request{"/bookmarks/" + w.learning().course.slug + "/", nil} },
 
 	"modules-list":   of("/modules/", nil),
 	"modules-create": of("/modules/", object{"title": "Third", "position": 1}),

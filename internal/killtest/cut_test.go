@@ -24,6 +24,7 @@ type cutting struct {
 	*world
 	proxy   *wirecut.Proxy
 	through *ustattest.Platform
+	learns  core.Actor
 
 	unknown, refused, answered int // calls that were cut, by their answer
 }
@@ -31,26 +32,46 @@ type cutting struct {
 // step is one call of those that are cut.
 type step struct {
 	event string // that it leaves
-	do    func(ctx context.Context, s *courses.Service, slug string) (courses.Course, error)
+	of    string // the query, without the type, that counts the event
+	do    func(ctx context.Context, c *cutting, s *courses.Service, slug string) error
 	again error // what it is, when it has been done already
 }
 
 var steps = []step{
-	{courses.EventCreated, func(ctx context.Context, s *courses.Service, slug string) (courses.Course, error) {
-		return s.Create(ctx, accounts.System, courses.NewCourse{
+	{courses.EventCreated, ofCourse, func(ctx context.Context, _ *cutting, s *courses.Service, slug string) error {
+		_, err := s.Create(ctx, accounts.System, courses.NewCourse{
 			Title: slug, Slug: slug, Category: "category", Teacher: "anna", Price: &core.Money{Currency: "EUR"}, Key: slug,
 		})
+		return err
 	}, nil},
-	{courses.EventSubmitted, func(ctx context.Context, s *courses.Service, slug string) (courses.Course, error) {
-		return s.Submit(ctx, accounts.System, slug, 0)
+	{courses.EventSubmitted, ofCourse, func(ctx context.Context, _ *cutting, s *courses.Service, slug string) error {
+		_, err := s.Submit(ctx, accounts.System, slug, 0)
+		return err
 	}, courses.ErrTransition},
-	{courses.EventPublished, func(ctx context.Context, s *courses.Service, slug string) (courses.Course, error) {
-		return s.Publish(ctx, accounts.System, slug, 0)
+	{courses.EventPublished, ofCourse, func(ctx context.Context, _ *cutting, s *courses.Service, slug string) error {
+		_, err := s.Publish(ctx, accounts.System, slug, 0)
+		return err
 	}, courses.ErrTransition},
+	{courses.EventEnrolled, ofEnrollments, func(ctx context.Context, c *cutting, s *courses.Service, slug string) error {
+		_, err := s.Enroll(ctx, c.learns, slug, "")
+		return err
+	}, nil},
+	{courses.EventCompleted, ofEnrollments, func(ctx context.Context, c *cutting, s *courses.Service, slug string) error {
+		enrolled, err := c.Courses.Enrollments(ctx, c.learns, courses.EnrollmentFilter{Course: slug}, core.Page{}) // past the proxy
+		if err != nil {
+			return err
+		}
+		lessons, err := c.Courses.Lessons(ctx, c.learns, slug, 0, core.Page{})
+		if err != nil {
+			return err
+		}
+		_, err = s.CompleteLesson(ctx, c.learns, enrolled.Items[0].ID, lessons.Items[0].ID)
+		return err
+	}, nil},
 }
 
-// TestACutAfterEveryMessage creates, submits and publishes courses over a connection
-// that is cut after the first message of a side, the second, the third, … Without
+// TestACutAfterEveryMessage creates, submits and publishes courses, and enrolls in them
+// and completes them, over a connection that is cut after the first message of a side, the second, the third, … Without
 // USTAT_TEST_SCALE it takes those around each COMMIT, and some others.
 func TestACutAfterEveryMessage(t *testing.T) {
 	t.Parallel()
@@ -61,6 +82,7 @@ func TestACutAfterEveryMessage(t *testing.T) {
 	throughProxy, err := postgres.Open(t.Context(), c.proxy.DSN()+"&pool_max_conns=1", nil)
 	require.NoError(t, err)
 	c.through = ustattest.New(t, ustattest.WithBackend(throughProxy))
+	c.learns = c.learner(t, "learner")
 
 	for _, s := range steps {
 		c.step(t, s, "warm") // so that no statement is prepared for the first time later
@@ -101,8 +123,7 @@ func isCommit(m wirecut.Message) bool { return strings.EqualFold(m.Text, "commit
 // step does a step that must succeed, with what the course needs for it.
 func (c *cutting) step(t *testing.T, s step, slug string) {
 	t.Helper()
-	_, err := s.do(t.Context(), c.through.Courses, slug)
-	require.NoError(t, err)
+	require.NoError(t, s.do(t.Context(), c, c.through.Courses, slug))
 	if s.event == courses.EventCreated {
 		c.fill(t, slug)
 	}
@@ -126,9 +147,9 @@ func (c *cutting) cut(t *testing.T, s step, after wirecut.Message) {
 	require.NoError(t, c.through.Ready(ctx)) // there is a connection
 	before := c.state(t)
 	c.proxy.Arm(after.Side, after.Nth)
-	_, err := s.do(ctx, c.through.Courses, slug)
+	err := s.do(ctx, c, c.through.Courses, slug)
 	require.True(t, c.proxy.Cut(), "%s has no message %v", s.event, after)
-	stored := c.count(t, strings.ReplaceAll(ofCourse, "%s", slug)+"'"+s.event+"'")
+	stored := c.count(t, strings.ReplaceAll(s.of, "%s", slug)+"'"+s.event+"'")
 	require.LessOrEqual(t, stored, 1)
 	if stored == 0 {
 		require.Equal(t, before, c.state(t), "half of %s is stored after a cut at %v", s.event, after)
@@ -151,13 +172,13 @@ func (c *cutting) cut(t *testing.T, s step, after wirecut.Message) {
 		require.Equal(t, 1, stored, "the server had the COMMIT before the cut at %v", after)
 	}
 
-	_, err = s.do(ctx, c.through.Courses, slug) // at once: the pool has healed
+	err = s.do(ctx, c, c.through.Courses, slug) // at once: the pool has healed
 	if stored == 1 {
 		require.ErrorIs(t, err, s.again)
 	} else {
 		require.NoError(t, err)
 	}
-	require.Equal(t, 1, c.count(t, strings.ReplaceAll(ofCourse, "%s", slug)+"'"+s.event+"'"))
+	require.Equal(t, 1, c.count(t, strings.ReplaceAll(s.of, "%s", slug)+"'"+s.event+"'"))
 }
 
 // beforeStep makes a course, past the proxy, to which a step can be done.
@@ -168,8 +189,7 @@ func (c *cutting) beforeStep(t *testing.T, s step) (slug string) {
 		if earlier.event == s.event {
 			break
 		}
-		_, err := earlier.do(t.Context(), c.Courses, slug)
-		require.NoError(t, err)
+		require.NoError(t, earlier.do(t.Context(), c, c.Courses, slug))
 		if i == 0 {
 			c.fill(t, slug)
 		}

@@ -27,6 +27,10 @@ type operation struct {
 // ofCourse counts the events of a type of a course.
 const ofCourse = "SELECT count(*) FROM ustat_outbox AS o JOIN ustat_courses AS c ON o.subject = 'course/' || c.id WHERE c.slug = '%s' AND o.type = "
 
+// ofEnrollments counts the events of a type of those who take a course.
+const ofEnrollments = "SELECT count(*) FROM ustat_outbox AS o JOIN ustat_enrollments AS e ON o.subject = 'enrollment/' || e.id" +
+	" JOIN ustat_courses AS c ON c.id = e.course_id WHERE c.slug = '%s' AND o.type = "
+
 var operations = map[string]operation{
 	"courses.publish": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
 		w.inReview(t, n)
@@ -35,6 +39,22 @@ var operations = map[string]operation{
 	"courses.create": {prepare: func(_ *testing.T, _ *world, n string) killtest.Op {
 		return killtest.Op{Name: "courses.create", Args: map[string]string{"slug": n, "by": "anna", "category": "category", "key": n}}
 	}, effects: ofCourse + "'courses.created'"},
+	"courses.enroll": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		w.published(t, n, 1)
+		w.learner(t, n)
+		return killtest.Op{Name: "courses.enroll", Args: map[string]string{"slug": n, "by": n}}
+	}, effects: ofEnrollments + "'courses.enrolled'"},
+	"courses.cancel": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		w.published(t, n, 1)
+		w.enrolled(t, n, n)
+		w.enrolled(t, n, n+"-waits")
+		return killtest.Op{Name: "courses.cancel", Args: map[string]string{"slug": n, "by": n}}
+	}, effects: ofEnrollments + "'courses.promoted'"},
+	"courses.complete": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		w.published(t, n, 0)
+		w.enrolled(t, n, n)
+		return killtest.Op{Name: "courses.complete", Args: map[string]string{"slug": n, "by": n}}
+	}, effects: ofEnrollments + "'courses.completed'"},
 	"accounts.role": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
 		w.register(t, n)
 		return killtest.Op{Name: "accounts.role", Args: map[string]string{"username": n, "role": "teacher", "by": "root"}}
@@ -68,15 +88,15 @@ type try struct {
 }
 
 // TestSweep stops operations at their points in each way, and compares what the
-// caller knows with what is stored. Without USTAT_TEST_SCALE only publish is tried
-// at all points, the others around their COMMIT.
+// caller knows with what is stored. Without USTAT_TEST_SCALE only publish, enroll and
+// complete are tried at all points, the others around their COMMIT.
 func TestSweep(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, w *world) {
 		faults := 0
 		for name, o := range operations {
 			points := w.one(t, o.prepare(t, w, "dry-"+strings.ReplaceAll(name, ".", "-"))).Hits
 			require.Contains(t, points, "sqlstore.update.before_commit", name)
-			if name != "courses.publish" && scale(t) == 1 {
+			if !slices.Contains([]string{"courses.publish", "courses.enroll", "courses.complete"}, name) && scale(t) == 1 {
 				points = []string{"sqlstore.update.before_commit", "sqlstore.update.after_commit"}
 			}
 			var killed, lost, kept []try // those that live on are apart by whether the COMMIT happens

@@ -86,6 +86,32 @@ func (w *world) inReview(t *testing.T, slug string) {
 	require.NoError(t, err)
 }
 
+// published makes a course that learners come to; capacity 0 is no bound.
+func (w *world) published(t *testing.T, slug string, capacity int) {
+	t.Helper()
+	w.inReview(t, slug)
+	_, err := w.Courses.Publish(t.Context(), accounts.System, slug, 0)
+	require.NoError(t, err)
+	_, err = w.Courses.Edit(t.Context(), accounts.System, slug, courses.CourseEdit{Capacity: &capacity})
+	require.NoError(t, err)
+}
+
+// learner makes a student.
+func (w *world) learner(t *testing.T, username string) core.Actor {
+	t.Helper()
+	u, err := w.Accounts.CreateUser(t.Context(), accounts.System, accounts.NewUser{Username: username, Email: username + "@example.org", Role: core.Student})
+	require.NoError(t, err)
+	return core.Actor{UserID: u.ID, Role: u.Role}
+}
+
+// enrolled makes a student who takes a course, or waits for a seat of it.
+func (w *world) enrolled(t *testing.T, slug, username string) courses.Enrollment {
+	t.Helper()
+	e, err := w.Courses.Enroll(t.Context(), w.learner(t, username), slug, "")
+	require.NoError(t, err)
+	return e
+}
+
 // run has a worker do one operation after the other.
 func (w *world) run(t *testing.T, ops ...killtest.Op) killtest.Ended {
 	t.Helper()
@@ -129,7 +155,7 @@ func (w *world) rows(t *testing.T, query string) []string {
 // tables are what an operation may change; their rows together are the state.
 var tables = []string{
 	"ustat_users", "ustat_profiles", "ustat_sessions", "ustat_refresh_tokens", "ustat_producer_teachers", "ustat_courses", "ustat_course_stats",
-	"ustat_course_slugs", "ustat_modules", "ustat_categories", "ustat_outbox", "ustat_audit", "ustat_idempotency",
+	"ustat_course_slugs", "ustat_modules", "ustat_categories", "ustat_outbox", "ustat_audit", "ustat_idempotency", "ustat_enrollments", "ustat_progress",
 }
 
 // state returns all rows of all tables.

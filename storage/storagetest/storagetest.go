@@ -89,6 +89,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.walks()
 	s.facts()
 	s.learningTransfer()
+	s.learning()
 }
 
 // RunKeys runs the cases of storage.Keys.

@@ -29,6 +29,9 @@ func table(p *ustat.Platform) map[string]killtest.Func {
 		"courses.restore":   w.move(p.Courses.Restore),
 		"courses.module":    w.module,
 		"courses.lesson":    w.lesson,
+		"courses.enroll":    w.enroll,
+		"courses.cancel":    w.cancel,
+		"courses.complete":  w.complete,
 	}
 }
 
@@ -140,4 +143,40 @@ func (w worker) lesson(ctx context.Context, args map[string]string) (any, error)
 		return nil, courses.ErrModuleNotFound
 	}
 	return w.p.Courses.CreateLesson(ctx, by, args["slug"], page.Items[0].ID, courses.NewLesson{Title: "Lesson", Kind: courses.Text})
+}
+
+func (w worker) enroll(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.Enroll(ctx, by, args["slug"], "")
+}
+
+func (w worker) cancel(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.Cancel(ctx, by, args["slug"], "")
+}
+
+// complete says that the first lesson of a course is done.
+func (w worker) complete(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	enrolled, err := w.p.Courses.Enrollments(ctx, by, courses.EnrollmentFilter{Course: args["slug"]}, core.Page{Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	lessons, err := w.p.Courses.Lessons(ctx, by, args["slug"], 0, core.Page{Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(enrolled.Items) == 0 || len(lessons.Items) == 0 {
+		return nil, courses.ErrEnrollmentNotFound
+	}
+	return w.p.Courses.CompleteLesson(ctx, by, enrolled.Items[0].ID, lessons.Items[0].ID)
 }
