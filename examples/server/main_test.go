@@ -83,6 +83,33 @@ func TestImportNamesWhatItRefusedAndEndsWith1(t *testing.T) {
 	require.Contains(t, stdout, "0 inserted, 0 updated, 1 unchanged")
 }
 
+func TestExportWritesWhatImportReads(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "in"), filepath.Join(dir, "out")
+	require.NoError(t, os.Mkdir(in, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(in, "users.csv"), []byte("username,email,role\nanna,anna@example.org,admin\n"), 0o600))
+	status, _, _ := command(t, "import", "--db", filepath.Join(dir, "a.db"), "--dir", in)
+	require.Equal(t, statusOK, status)
+	status, stdout, _ := command(t, "export", "--db", filepath.Join(dir, "a.db"), "--dir", out)
+	require.Equal(t, statusOK, status)
+	require.Contains(t, stdout, "users.csv: 1 rows\n")
+	text, err := os.ReadFile(filepath.Join(out, "users.csv"))
+	require.NoError(t, err)
+	require.Equal(t, "username,email,role,full_name,bio,active\nanna,anna@example.org,admin,,,true\n", string(text))
+	status, _, stderr := command(t, "export", "--db", filepath.Join(dir, "a.db"), "--dir", out)
+	require.Equal(t, statusUsage, status)
+	require.Contains(t, stderr, "categories.csv is there already")
+	status, stdout, _ = command(t, "import", "--db", filepath.Join(dir, "b.db"), "--dir", out)
+	require.Equal(t, statusOK, status)
+	require.Contains(t, stdout, "users.csv: 1 inserted")
+	status, _, _ = command(t, "export", "--db", filepath.Join(dir, "b.db"), "--dir", filepath.Join(dir, "secret"), "--with-passwords")
+	require.Equal(t, statusOK, status)
+	text, err = os.ReadFile(filepath.Join(dir, "secret", "users.csv"))
+	require.NoError(t, err)
+	require.Contains(t, string(text), "active,password_hash\n")
+}
+
 func TestUserCreateAndMigrate(t *testing.T) {
 	t.Parallel()
 	db := filepath.Join(t.TempDir(), "u.db")
