@@ -29,6 +29,7 @@ fuzz-short: ## fuzz each target for ten seconds
 	go test -run='^$$' -fuzz=FuzzMake -fuzztime=10s ./courses/slugs
 	go test -run='^$$' -fuzz=FuzzText -fuzztime=10s ./reports
 	go test -run='^$$' -fuzz=FuzzLinks -fuzztime=10s ./blob
+	go test -run='^$$' -fuzz=FuzzOpen -fuzztime=10s ./payments/signed
 
 bench: ## handlers beside hand-written ones, on both engines
 	go test -run='^$$' -bench=. -benchtime=2s ./bench

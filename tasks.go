@@ -9,6 +9,7 @@ import (
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/reports"
 	"github.com/ustat/ustat/tasks"
 )
@@ -63,6 +64,16 @@ const ReconcileTask = "ustat.reconcile"
 // ReportsTask is the name of the subscriber that writes reports.
 const ReportsTask = "ustat.reports"
 
+// OrdersTask is the name of the periodic work that settles orders which were
+// interrupted, once a minute.
+const OrdersTask = "ustat.orders"
+
+// settleOrders asks the providers of payments about orders that wait.
+func (p *Platform) settleOrders(ctx context.Context, _ time.Time) error {
+	_, err := p.Courses.SettleOrders(ctx)
+	return err
+}
+
 // makeReport is the job of a report that was asked for.
 func (p *Platform) makeReport(ctx context.Context, e core.Event) error {
 	var asked reports.Requested
@@ -70,6 +81,18 @@ func (p *Platform) makeReport(ctx context.Context, e core.Event) error {
 		return tasks.Discard(err)
 	}
 	return p.Reports.Make(ctx, asked.ID)
+}
+
+// LessonFilesTask is the name of the subscriber that looks at files of lessons.
+const LessonFilesTask = "ustat.lesson_files"
+
+// processFile is the job of a file that was uploaded.
+func (p *Platform) processFile(ctx context.Context, e core.Event) error {
+	var uploaded courses.FileChanged
+	if err := json.Unmarshal(e.Payload, &uploaded); err != nil {
+		return tasks.Discard(err)
+	}
+	return p.Courses.ProcessLessonFile(ctx, uploaded.File)
 }
 
 // Subscribe adds a subscriber to the events of every store, before Start. Every
@@ -95,6 +118,16 @@ func (p *Platform) startTasks(ctx context.Context) error {
 	}
 	if err := p.subscribeAchievements(); err != nil {
 		return err
+	}
+	if c.Files != nil {
+		if err := p.Subscribe(tasks.Subscription{Name: LessonFilesTask, Types: []string{courses.EventFileUploaded}, Timeout: 10 * time.Minute, Handle: p.processFile}); err != nil {
+			return err
+		}
+	}
+	if len(c.Payments) > 0 {
+		if err := p.Tasks.Every(tasks.Periodic{Name: OrdersTask, Every: time.Minute, Timeout: 10 * time.Minute, Do: p.settleOrders}); err != nil {
+			return err
+		}
 	}
 	if err := p.Tasks.Every(tasks.Periodic{Name: ReconcileTask, Every: day, Timeout: 10 * time.Minute, Do: p.reconcile}); err != nil {
 		return err
@@ -155,6 +188,7 @@ func (p *Platform) cleanup(ctx context.Context, _ time.Time) error {
 		{"revoked sessions", now.Add(-r.RefreshTokens - p.config.RefreshTTL), p.forgetInAccounts(accounts.Tx.ForgetSessions)},
 		{"jobs", now.Add(-r.Jobs), p.config.Queue.Cleanup},
 		{"reports", now, p.Reports.Cleanup},
+		{"files of lessons", now, p.Courses.CleanFiles},
 	}
 	if p.backend.Reports != nil {
 		all = append(all, batches{"events of reports", now.Add(-r.Outbox), p.backend.Reports.Forget})
@@ -200,6 +234,9 @@ func (p *Platform) audit(ctx context.Context, entry core.AuditEntry) error {
 // database asks for that, the error is core.ErrRetry and the host runs its
 // transaction again. A bun.Tx joins by its embedded *sql.Tx. Use the result on one
 // goroutine and not after the transaction.
+//
+// Orders with something to pay are not made inside: no provider is called in a
+// transaction.
 //
 // The platform must be started. On SQLite the transaction must hold the write lock
 // from its start (_txlock=immediate).

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -166,6 +168,53 @@ func TestEventsReachTheirSubscribersAfterTheCommitAndNotAfterARollback(t *testin
 		require.NoError(t, err)
 		eventually(t, func() bool { return len(log.types()) == 2 }, "it was updated")
 		require.Equal(t, []string{courses.EventCreated, courses.EventUpdated}, log.types())
+	})
+}
+
+// What a handler does ends with its job, on each engine.
+func TestAHandlerThatIsPoisonIsDiscardedAndOthersGoOn(t *testing.T) {
+	t.Parallel()
+	hanging := make(chan struct{})
+	t.Cleanup(func() { close(hanging) })
+	long := errors.New(strings.Repeat("ё", 50<<20)) // 100 MB
+	poison := map[string]func(context.Context, core.Event) error{
+		"panics":             func(context.Context, core.Event) error { panic("boom\x00") },
+		"ends its goroutine": func(context.Context, core.Event) error { runtime.Goexit(); return nil },
+		"hangs":              func(context.Context, core.Event) error { <-hanging; return nil },
+		"a long error":       func(context.Context, core.Event) error { return long },
+	}
+	onEngines(t, func(t *testing.T, at place) {
+		var log recorder
+		queue := at.queue(t)
+		p := at.running(t, ustat.Config{Queue: queue, TaskConcurrency: 2}, func(p *ustat.Platform) {
+			require.NoError(t, p.Subscribe(tasks.Subscription{Name: "good", Types: []string{courses.EventCreated, courses.EventUpdated}, Handle: log.handle}))
+			for name, handle := range poison {
+				attempts := 2
+				if name == "hangs" {
+					attempts = 1 // it is waited for five seconds
+				}
+				require.NoError(t, p.Subscribe(tasks.Subscription{
+					Name: name, Types: []string{courses.EventCreated}, MaxAttempts: attempts, Timeout: 100 * time.Millisecond, Backoff: time.Millisecond, Handle: handle,
+				}))
+			}
+		})
+		anna := newTeacher(t, p, "anna")
+		course, err := p.Courses.Create(t.Context(), anna, courses.NewCourse{Title: "Databases"})
+		require.NoError(t, err)
+		var discarded []tasks.Job
+		eventually(t, func() bool {
+			discarded, err = queue.List(t.Context(), tasks.JobQuery{State: tasks.Discarded, Limit: 10})
+			return err == nil && len(discarded) == len(poison)
+		}, "all poison is discarded")
+		for _, job := range discarded {
+			require.Len(t, job.Failures, job.MaxAttempts, job.Kind)
+			require.NotEmpty(t, job.Failures[0].Error, job.Kind)
+			require.LessOrEqual(t, len(job.Failures[0].Error), tasks.MaxError, job.Kind)
+		}
+		title := "Databases, again"
+		_, err = p.Courses.Edit(t.Context(), anna, course.Slug, courses.CourseEdit{Title: &title})
+		require.NoError(t, err)
+		eventually(t, func() bool { return len(log.types()) == 2 }, "others go on")
 	})
 }
 

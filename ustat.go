@@ -51,10 +51,16 @@ type Config struct {
 	// of a platform. Nil means one is made at the first Start and kept in the main
 	// database.
 	LinkKey []byte
-	// Files keeps the files that the platform makes: blob.Dir keeps them in a folder,
-	// blob/s3 in a bucket, the same for every process of a platform. Without one, or
-	// without a Queue, there are no reports.
+	// Files keeps the files that the platform makes and takes: blob.Dir keeps them in a
+	// folder, blob/s3 in a bucket, the same for every process of a platform. Without one,
+	// or without a Queue, there are no reports and no files of lessons.
 	Files blob.Store
+	// MaxLessonFile is how many bytes a file of a lesson has at most. Zero means
+	// courses.DefaultMaxFile.
+	MaxLessonFile int64
+	// Certificates makes the documents of certificates: see courses/certificate. Nil means
+	// that certificates are issued and verified without one.
+	Certificates courses.CertificateRenderer
 	// ReportFormats are the formats of reports beside CSV: see reports/xlsx. Every process
 	// that works jobs has the same ones.
 	ReportFormats []reports.Format
@@ -93,6 +99,15 @@ type Config struct {
 	// without Earned it is awarded no more. They are awarded by events, so a Queue is
 	// needed.
 	Achievements []accounts.Rule
+	// Payments are the providers of payments for courses with a price; the first is taken
+	// where an order names none. Without one such courses are only granted.
+	Payments []courses.Payments
+	// OrderTTL is how long an order waits for its money, 1 minute to 30 days. Zero means
+	// 24 h.
+	OrderTTL time.Duration
+	// PaymentReturnURL returns where the buyer of an order comes back to from the
+	// provider's page. Nil means nowhere.
+	PaymentReturnURL func(o courses.Order) string
 	// Retention is how long is kept what is needed for a while only.
 	Retention Retention
 	// Logger gets what an operator should know. Nil means silence.
@@ -172,12 +187,21 @@ func (c *Config) setDefaults() (err error) {
 	if c.TaskConcurrency < -1 || c.TaskConcurrency > 1000 {
 		return core.Invalid("TaskConcurrency", "range", "1-1000", strconv.Itoa(c.TaskConcurrency), "between 1 and 1,000 jobs are worked at once, or none with -1")
 	}
+	if c.OrderTTL != 0 && (c.OrderTTL < time.Minute || c.OrderTTL > 30*24*time.Hour) {
+		return core.Invalid("OrderTTL", "range", "1m-30d", c.OrderTTL.String(), "1 minute to 30 days are expected")
+	}
+	if err := courses.CheckPayments(c.Payments); err != nil {
+		return err
+	}
 	if err := c.Retention.setDefaults(); err != nil {
 		return err
 	}
 	c.Achievements = withBuiltIn(c.Achievements)
 	if err := accounts.CheckRules(c.Achievements); err != nil {
 		return err
+	}
+	if c.MaxLessonFile < 0 {
+		return core.Invalid("MaxLessonFile", "min", "1", strconv.FormatInt(c.MaxLessonFile, 10), "a file has at least a byte's room")
 	}
 	if c.Hasher == nil {
 		c.Hasher, err = password.New(password.Options{})
@@ -261,9 +285,15 @@ func (p *Platform) assemble() {
 		Store: p.backend.Accounts, Validate: p.validate, Clock: c.Clock, Cursors: p.cursors, Limiter: c.Limiter, Hasher: c.Hasher,
 		Keys: p.tokens, Teaching: teaching{p}, Rules: c.Achievements, Facts: facts{p}, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
 	})
+	providers := c.Payments
+	if p.tx != nil { // no provider is called inside a transaction
+		providers = nil
+	}
 	p.Courses = courses.NewService(courses.Config{
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
+		Payments: providers, OrderTTL: c.OrderTTL, ReturnURL: c.PaymentReturnURL,
 		Gates: c.Gates,
+		Files: c.Files, Links: p.links, Queued: c.Queue != nil, MaxFile: c.MaxLessonFile, Certificates: c.Certificates,
 	})
 	p.Reports = reports.NewService(reports.Config{
 		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Users: p.Accounts, Links: p.links,

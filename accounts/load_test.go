@@ -43,7 +43,7 @@ func usual(t *testing.T, users int) (p *ustat.Platform, slots int) {
 			continue
 		}
 		u.PasswordHash = hash
-		require.NoError(t, backend.Accounts.Update(t.Context(), func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateUser(ctx, u) }))
+		require.NoError(t, backend.Accounts.Update(t.Context(), func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateUsers(ctx, u) }))
 	}
 	return p, max(1, runtime.GOMAXPROCS(0)/2)
 }

@@ -218,7 +218,7 @@ func (s *Service) endSessions(ctx context.Context, tx Tx, u *User) error {
 	now := s.clock.Now()
 	u.AuthVersion++
 	u.UpdatedAt = now
-	if err := tx.UpdateUser(ctx, *u); err != nil {
+	if err := tx.UpdateUsers(ctx, *u); err != nil {
 		return err
 	}
 	u.Version++

@@ -258,7 +258,7 @@ func TestASignInThatMeetsAPasswordChangeIsRefused(t *testing.T) {
 		u := w.user(t, "anna")
 		require.NoError(t, w.backend.Accounts.Update(t.Context(), func(ctx context.Context, tx accounts.Tx) error {
 			u.AuthVersion++
-			return tx.UpdateUser(ctx, u)
+			return tx.UpdateUsers(ctx, u)
 		}))
 	}}
 	_, err := w.Login(t.Context(), accounts.Credentials{Login: "anna", Password: secret}, home)

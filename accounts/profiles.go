@@ -23,7 +23,7 @@ type PublicProfile struct {
 
 // ProfileEdit is what UpdateProfile takes. Nil fields are left as they are.
 type ProfileEdit struct {
-	Slug            *string   `json:"slug" validate:"omitempty,slug"`
+	Slug            *string   `json:"slug" validate:"omitempty,max=120"` // a slug, or what it is already
 	Links           *[]Link   `json:"links" validate:"omitempty,max=10,dive"`
 	Specializations *[]string `json:"specializations" validate:"omitempty,max=20,dive,slug"` // by slug
 	// IfVersion makes the update fail with core.ErrVersion unless it is the stored
@@ -81,12 +81,7 @@ func (s *Service) ProfileOf(ctx context.Context, by core.Actor, username string)
 // core.ErrCursor. Four statements, and one for the specialization.
 func (s *Service) Profiles(ctx context.Context, specialization string, p core.Page) (Page[PublicProfile], error) {
 	ctx = core.WithOperation(ctx, "accounts.Profiles")
-	list := "accounts.profiles/" + specialization
-	limit, after, err := s.open(list, p)
-	if err != nil {
-		return Page[PublicProfile]{}, err
-	}
-	q := ProfileQuery{After: after, Limit: limit + 1}
+	var q ProfileQuery
 	if specialization != "" {
 		found, err := s.store.SpecializationsBySlug(ctx, []string{specialization})
 		if err != nil {
@@ -97,15 +92,16 @@ func (s *Service) Profiles(ctx context.Context, specialization string, p core.Pa
 		}
 		q.Specialization = found[0].ID
 	}
-	rows, err := s.store.Profiles(ctx, q)
+	profiles, err := core.ReadPage(s.cursors, "accounts.profiles/"+specialization, p,
+		func(after string, limit int) ([]Profile, error) {
+			q.After, q.Limit = after, limit
+			return s.store.Profiles(ctx, q)
+		},
+		func(p Profile) string { return p.Slug })
 	if err != nil {
 		return Page[PublicProfile]{}, err
 	}
-	cut, err := page(s.cursors, list, rows, limit, func(p Profile) string { return p.Slug })
-	if err != nil {
-		return Page[PublicProfile]{}, err
-	}
-	return s.withUsers(ctx, cut)
+	return s.withUsers(ctx, profiles)
 }
 
 func (s *Service) withUsers(ctx context.Context, profiles Page[Profile]) (Page[PublicProfile], error) {
@@ -141,9 +137,6 @@ func (s *Service) UpdateProfile(ctx context.Context, by core.Actor, slug string,
 	}
 	if err := s.validate.Struct(in); err != nil {
 		return PublicProfile{}, err
-	}
-	if in.Slug != nil && reserved[*in.Slug] {
-		return PublicProfile{}, core.Invalid("slug", "reserved", "", *in.Slug, "this slug is reserved")
 	}
 	var updated PublicProfile
 	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
@@ -192,33 +185,46 @@ func (s *Service) UpdateProfile(ctx context.Context, by core.Actor, slug string,
 	return updated, nil
 }
 
-// over returns p with the edit.
+// over returns p with the edit, or fails with all that is bad.
 func (in ProfileEdit) over(ctx context.Context, r ProfileReader, p Profile) (Profile, error) {
+	bad := in.checkSlug(p.Slug)
 	if in.Slug != nil {
 		p.Slug = *in.Slug
 	}
 	if in.Links != nil {
 		p.Links = *in.Links
 	}
-	if in.Specializations == nil {
-		return p, nil
-	}
-	found, err := r.SpecializationsBySlug(ctx, *in.Specializations)
-	if err != nil {
-		return p, err
-	}
-	slices.SortFunc(found, func(a, b Specialization) int { return strings.Compare(a.Slug, b.Slug) })
-	p.Specializations = found
-	var bad []core.Violation
-	for i, slug := range *in.Specializations {
-		if !slices.ContainsFunc(found, func(x Specialization) bool { return x.Slug == slug }) {
-			bad = append(bad, unknownSpecialization(fmt.Sprintf("specializations[%d]", i), slug).Violations...)
+	if in.Specializations != nil {
+		found, err := r.SpecializationsBySlug(ctx, *in.Specializations)
+		if err != nil {
+			return p, err
+		}
+		slices.SortFunc(found, func(a, b Specialization) int { return strings.Compare(a.Slug, b.Slug) })
+		p.Specializations = found
+		for i, slug := range *in.Specializations {
+			if !slices.ContainsFunc(found, func(x Specialization) bool { return x.Slug == slug }) {
+				bad = append(bad, unknownSpecialization(fmt.Sprintf("specializations[%d]", i), slug).Violations...)
+			}
 		}
 	}
 	if len(bad) > 0 {
 		return p, core.ErrInvalid.With(bad...)
 	}
 	return p, nil
+}
+
+// checkSlug says what is wrong with the slug, unless it is what it is already: that may
+// be older than the rules.
+func (in ProfileEdit) checkSlug(present string) []core.Violation {
+	switch {
+	case in.Slug == nil || *in.Slug == present:
+		return nil
+	case !core.IsSlug(*in.Slug):
+		return core.Invalid("slug", "slug", "", *in.Slug, "not a slug: 1 to 120 of a-z, 0-9 and -, with a letter or digit at both ends").Violations
+	case reserved[*in.Slug]:
+		return core.Invalid("slug", "reserved", "", *in.Slug, "this slug is reserved").Violations
+	}
+	return nil
 }
 
 func unknownSpecialization(field, slug string) *core.Error {

@@ -38,7 +38,7 @@ func (s *Service) AssignRole(ctx context.Context, by core.Actor, username string
 			}
 		}
 		u.Role, u.UpdatedAt = role, s.clock.Now()
-		if err := tx.UpdateUser(ctx, *u); err != nil {
+		if err := tx.UpdateUsers(ctx, *u); err != nil {
 			return err
 		}
 		u.Version++
@@ -89,7 +89,7 @@ func (s *Service) SetActive(ctx context.Context, by core.Actor, username string,
 		u.Active = active
 		if active {
 			u.UpdatedAt = s.clock.Now()
-			if err := tx.UpdateUser(ctx, *u); err != nil {
+			if err := tx.UpdateUsers(ctx, *u); err != nil {
 				return err
 			}
 			u.Version++

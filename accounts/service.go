@@ -68,10 +68,7 @@ func NewService(c Config) *Service {
 }
 
 // Page is one page of a list.
-type Page[T any] struct {
-	Items []T
-	Next  string // the cursor of the page after this one; empty on the last
-}
+type Page[T any] = core.PageOf[T]
 
 // System is the operator at the command line: an admin who is no user.
 var System = core.Actor{UserID: -1, Role: core.Admin}
@@ -112,32 +109,4 @@ func checkVersion(asked, stored int64) error {
 		return core.ErrVersion
 	}
 	return nil
-}
-
-// page cuts one row too many off a list and seals the position of the last.
-func page[T any](cursors *core.Cursors, list string, rows []T, limit int, position func(T) string) (Page[T], error) {
-	out := Page[T]{Items: rows}
-	if len(rows) > limit {
-		out.Items = rows[:limit]
-		var err error
-		if out.Next, err = cursors.Seal(list, place{position(rows[limit-1])}); err != nil {
-			return Page[T]{}, err
-		}
-	}
-	return out, nil
-}
-
-// place is where a page of a list by name ended.
-type place struct {
-	After string `json:"a"`
-}
-
-// open returns the size of a page and the name that it begins behind.
-func (s *Service) open(list string, p core.Page) (limit int, after string, err error) {
-	if limit, err = p.Size(); err != nil || p.Cursor == "" {
-		return limit, "", err
-	}
-	var at place
-	err = s.cursors.Open(list, p.Cursor, &at)
-	return limit, at.After, err
 }

@@ -23,16 +23,11 @@ type SpecializationEdit struct {
 // statement.
 func (s *Service) Specializations(ctx context.Context, p core.Page) (Page[Specialization], error) {
 	ctx = core.WithOperation(ctx, "accounts.Specializations")
-	const list = "accounts.specializations"
-	limit, after, err := s.open(list, p)
-	if err != nil {
-		return Page[Specialization]{}, err
-	}
-	rows, err := s.store.Specializations(ctx, after, limit+1)
-	if err != nil {
-		return Page[Specialization]{}, err
-	}
-	return page(s.cursors, list, rows, limit, func(x Specialization) string { return x.Slug })
+	return core.ReadPage(s.cursors, "accounts.specializations", p,
+		func(after string, limit int) ([]Specialization, error) {
+			return s.store.Specializations(ctx, after, limit)
+		},
+		func(x Specialization) string { return x.Slug })
 }
 
 // Specialization returns one by slug, or fails with ErrSpecializationNotFound.

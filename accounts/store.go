@@ -121,7 +121,7 @@ type UserTx interface {
 	// usable. The slug of the profile is the DefaultSlug of the username, with
 	// something behind it where another profile has or had that, or is given it by the
 	// same call. A role that is none of core.Roles is core.ErrInvalid, here and in
-	// UpdateUser, after which the Update fails.
+	// UpdateUsers, after which the Update fails.
 	InsertUsers(ctx context.Context, users []User) ([]User, error)
 	// UsersForUpdate returns those of the users that exist, by id, without regard
 	// to case. They stay as they are until the end of the transaction, unless it
@@ -131,12 +131,13 @@ type UserTx interface {
 	// that ask, the second waits for the end of the first, so that two demotions
 	// take turns.
 	LockAdmins(ctx context.Context) ([]core.UserID, error)
-	// UpdateUser writes every field of the user with u.ID except CreatedAt and
-	// ProfileSlug, which stays whatever the user is called, and makes the version one
-	// more than u.Version. It fails with ErrUserNotFound,
-	// ErrUsernameTaken or ErrEmailTaken, and with core.ErrVersion where u.Version is
-	// not the stored one.
-	UpdateUser(ctx context.Context, u User) error
+	// UpdateUsers writes every field of the users with these ids except CreatedAt and
+	// ProfileSlug, which stays whatever the user is called, and makes each version one
+	// more than the one handed in, by a number of statements that depends on their number
+	// in blocks. A name that one of them leaves is free for another. It fails with
+	// ErrUserNotFound, ErrUsernameTaken or ErrEmailTaken, and with core.ErrVersion where a
+	// Version is not the stored one or a user comes twice; then none is written.
+	UpdateUsers(ctx context.Context, users ...User) error
 	// RecordLogin writes when a user has signed in, and a hash of the same password
 	// unless it is empty. It leaves Version and UpdatedAt: nobody has edited the
 	// user. It fails with ErrUserNotFound.
@@ -173,8 +174,8 @@ type LinkTx interface {
 	LinkTeacher(ctx context.Context, producer, teacher core.UserID, at time.Time) (added bool, err error)
 	// UnlinkTeacher removes a link and reports whether there was one.
 	UnlinkTeacher(ctx context.Context, producer, teacher core.UserID) (removed bool, err error)
-	// UnlinkAll removes every link of a user, on either side.
-	UnlinkAll(ctx context.Context, user core.UserID) error
+	// UnlinkAll removes every link of the users, on either side.
+	UnlinkAll(ctx context.Context, users ...core.UserID) error
 }
 
 // SessionTx writes sessions.

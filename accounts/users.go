@@ -84,15 +84,11 @@ func (s *Service) Users(ctx context.Context, by core.Actor, f UserFilter, p core
 	if f.Active != nil {
 		list += fmt.Sprint("/", *f.Active)
 	}
-	limit, after, err := s.open(list, p)
-	if err != nil {
-		return Page[User]{}, err
-	}
-	rows, err := s.store.Users(ctx, UserQuery{Role: f.Role, Active: f.Active, After: after, Limit: limit + 1})
-	if err != nil {
-		return Page[User]{}, err
-	}
-	return page(s.cursors, list, rows, limit, func(u User) string { return core.Fold(u.Username) })
+	return core.ReadPage(s.cursors, list, p,
+		func(after string, limit int) ([]User, error) {
+			return s.store.Users(ctx, UserQuery{Role: f.Role, Active: f.Active, After: after, Limit: limit})
+		},
+		func(u User) string { return core.Fold(u.Username) })
 }
 
 // CreateUser adds a user with any role, under a name that Register reserves too (see
@@ -166,7 +162,7 @@ func (s *Service) UpdateUser(ctx context.Context, by core.Actor, username string
 			return nil
 		}
 		next.UpdatedAt = s.clock.Now()
-		if err := tx.UpdateUser(ctx, next); err != nil {
+		if err := tx.UpdateUsers(ctx, next); err != nil {
 			return err
 		}
 		next.Version++

@@ -82,7 +82,7 @@ func TestAnotherEmailIsNotVerified(t *testing.T) {
 	anna := w.add(t, "anna", core.Student)
 	u := w.user(t, "anna")
 	u.EmailVerified = true
-	require.NoError(t, w.backend.Accounts.Update(t.Context(), func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateUser(ctx, u) }))
+	require.NoError(t, w.backend.Accounts.Update(t.Context(), func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateUsers(ctx, u) }))
 	got, err := w.UpdateUser(t.Context(), anna, "anna", accounts.UserEdit{Bio: ptr("x")})
 	require.NoError(t, err)
 	require.True(t, got.EmailVerified)
@@ -300,4 +300,35 @@ func fields(err error) (names []string) {
 		}
 	}
 	return names
+}
+
+// Slugs that profiles have since before the rules keep them.
+func TestAnUnchangedSlugOfAProfileIsNeverRefused(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		anna := w.add(t, "anna", core.Teacher)
+		for _, old := range []string{"anna_k.x", "me"} {
+			require.NoError(t, w.backend.Accounts.Update(t.Context(), func(ctx context.Context, tx accounts.Tx) error {
+				p, err := tx.ProfileOf(ctx, anna.UserID)
+				if err != nil {
+					return err
+				}
+				p.Slug = old
+				return tx.UpdateProfile(ctx, p)
+			}))
+			links := []accounts.Link{{Name: "Site of " + old, URL: "https://example.org/"}}
+			got, err := w.UpdateProfile(t.Context(), anna, old, accounts.ProfileEdit{Slug: &old, Links: &links})
+			require.NoError(t, err)
+			require.Equal(t, old, got.Slug)
+			require.Equal(t, links, got.Links)
+			for _, bad := range []string{"anna_x", "admin", "", "-"} {
+				_, err = w.UpdateProfile(t.Context(), anna, old, accounts.ProfileEdit{Slug: &bad, Specializations: ptr([]string{"none"})})
+				require.ErrorIs(t, err, core.ErrInvalid)
+				var e *core.Error
+				require.ErrorAs(t, err, &e)
+				require.Len(t, e.Violations, 2, "both are named")
+				require.Equal(t, "slug", e.Violations[0].Field)
+			}
+		}
+	})
 }

@@ -35,6 +35,7 @@ section "Processes that are killed, stopped and crowded" go test -run 'SIGKILL|S
 section "A list of courses beside 500 sign-ins, under load" go test -run '^$' -bench ListBesideLogins -benchtime 1x -timeout 30m ./bench
 section "Signing in, roles and tokens" go test -run . -v -count=1 -timeout 30m ./accounts
 section "Authoring" go test -run . -v -count=1 -timeout 30m ./courses ./courses/richtext
+section "Providers of payments" go test -v -count=1 -timeout 30m ./payments/...
 section "Who may do what" go test -run 'Policy|WhoMay|Flags' -v -count=1 -timeout 30m ./httpapi
 section "Conformance" go test -timeout 30m -count=1 ./storage/... ./tasks/...
 section "Kills, cuts and faults" go test -timeout 30m -count=1 -v ./internal/killtest

@@ -9,6 +9,8 @@ import (
 	"context"
 	"crypto/rand"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,12 +57,41 @@ type Type string
 const (
 	CSV  Type = "csv"
 	XLSX Type = "xlsx"
+	DOCX Type = "docx"
+	PPTX Type = "pptx"
+	ODT  Type = "odt"
+	ODS  Type = "ods"
+	ODP  Type = "odp"
+	PDF  Type = "pdf"
+	ZIP  Type = "zip"
+	Text Type = "txt"
+	PNG  Type = "png"
+	JPEG Type = "jpg"
+	MP4  Type = "mp4"
+	WebM Type = "webm"
+	Raw  Type = "bin" // of bytes whose type is not known when they are put
 )
 
 var mediaTypes = map[Type]string{
 	CSV:  "text/csv; charset=utf-8",
 	XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+	DOCX: "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+	PPTX: "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+	ODT:  "application/vnd.oasis.opendocument.text",
+	ODS:  "application/vnd.oasis.opendocument.spreadsheet",
+	ODP:  "application/vnd.oasis.opendocument.presentation",
+	PDF:  "application/pdf",
+	ZIP:  "application/zip",
+	Text: "text/plain; charset=utf-8",
+	PNG:  "image/png",
+	JPEG: "image/jpeg",
+	MP4:  "video/mp4",
+	WebM: "video/webm",
+	Raw:  "application/octet-stream",
 }
+
+// Types returns every type, in order.
+func Types() []Type { return slices.Sorted(maps.Keys(mediaTypes)) }
 
 // MediaType returns the type as HTTP names it. Of what is none of the types above it
 // is application/octet-stream.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ustat/ustat/core"
@@ -16,8 +17,9 @@ import (
 
 // Directory is a Store in a folder. Several processes may share it.
 type Directory struct {
-	path  string
-	limit int64
+	path   string
+	limit  int64
+	tidied atomic.Int64 // when unfinished files were last removed, in seconds since 1970
 }
 
 const (
@@ -29,7 +31,7 @@ const (
 
 // Dir returns a Store in the folder at path, which is made, for this user alone, if it
 // is not there. Files that processes have left unfinished more than a day ago are
-// removed.
+// removed now, and once a day by Put.
 func Dir(path string, opt *Options) (*Directory, error) {
 	limit, err := opt.Limit()
 	if err != nil {
@@ -41,7 +43,7 @@ func Dir(path string, opt *Options) (*Directory, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, away(err)
 	}
-	d := &Directory{path, limit}
+	d := &Directory{path: path, limit: limit}
 	return d, d.removeUnfinished()
 }
 
@@ -50,7 +52,12 @@ func away(err error) error {
 	return core.ErrUnavailable.Withf("the folder of files cannot be used").Because(err)
 }
 
+// removeUnfinished does its work once in unfinishedFor.
 func (d *Directory) removeUnfinished() error {
+	last, now := d.tidied.Load(), time.Now().Unix()
+	if now-last < int64(unfinishedFor.Seconds()) || !d.tidied.CompareAndSwap(last, now) {
+		return nil
+	}
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return away(err)
@@ -80,6 +87,9 @@ func (d *Directory) file(key Key) (string, error) {
 func (d *Directory) Put(ctx context.Context, key Key, r io.Reader) (int64, error) {
 	path, err := d.file(key)
 	if err != nil {
+		return 0, err
+	}
+	if err := d.removeUnfinished(); err != nil {
 		return 0, err
 	}
 	temp := filepath.Join(d.path, unfinished+rand.Text())

@@ -2,6 +2,7 @@ package blob
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -30,9 +31,13 @@ type Links struct{ key atomic.Pointer[[]byte] }
 // Link is what a token grants.
 type Link struct {
 	Key     Key
+	Type    Type      // as which the file is served; empty is the type of Key
 	Name    string    // under which the file is saved: 1 to 100 of a-z, A-Z, 0-9, _, . and -
 	Expires time.Time // to the second, in UTC
 }
+
+// MediaType returns the type as which the file is served, as HTTP names it.
+func (l *Link) MediaType() string { return cmp.Or(l.Type, l.Key.Type()).MediaType() }
 
 // SetKey gives the secret, of at least LinkKeySize bytes; see core.CheckKey.
 func (l *Links) SetKey(key []byte) error {
@@ -55,6 +60,7 @@ const maxToken = 512
 
 type claims struct {
 	Key     Key    `json:"k"`
+	Type    Type   `json:"t,omitempty"`
 	Name    string `json:"n"`
 	Expires int64  `json:"e"` // Unix seconds
 }
@@ -79,7 +85,7 @@ func (l *Links) Sign(link Link) (string, error) {
 	if err := checkName(link.Name); err != nil {
 		return "", err
 	}
-	body, err := json.Marshal(claims{link.Key, link.Name, link.Expires.Unix()})
+	body, err := json.Marshal(claims{link.Key, link.Type, link.Name, link.Expires.Unix()})
 	if err != nil {
 		return "", core.ErrInternal.Because(err)
 	}
@@ -111,7 +117,7 @@ func (l *Links) Open(token string, now time.Time) (Link, error) {
 	if err := json.Unmarshal(raw[macSize:], &c); err != nil {
 		return Link{}, ErrLink.Because(err)
 	}
-	link := Link{c.Key, c.Name, time.Unix(c.Expires, 0).UTC()}
+	link := Link{c.Key, c.Type, c.Name, time.Unix(c.Expires, 0).UTC()}
 	if !now.Before(link.Expires) {
 		return Link{}, ErrExpired
 	}

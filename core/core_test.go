@@ -134,6 +134,51 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
+func TestPagesHaveEachRowOnce(t *testing.T) {
+	t.Parallel()
+	cursors := new(core.Cursors)
+	require.NoError(t, cursors.SetKey([]byte("0123456789abcdef0123456789abcdef")))
+	rows := make([]int, 45)
+	for i := range rows {
+		rows[i] = 10 * (i + 1)
+	}
+	calls := 0
+	read := func(page core.Page) (core.PageOf[int], error) {
+		return core.ReadPage(cursors, "tens", page,
+			func(after, limit int) ([]int, error) {
+				calls++
+				left := rows[after/10:]
+				return left[:min(limit, len(left))], nil
+			},
+			func(row int) int { return row })
+	}
+	for _, limit := range []int{0, 1, 7, 9, 44, 45, 46, core.MaxLimit} {
+		var got []int
+		for page := (core.Page{Limit: limit}); ; {
+			part, err := read(page)
+			require.NoError(t, err)
+			require.NotEmpty(t, part.Items)
+			got = append(got, part.Items...)
+			if page.Cursor = part.Next; page.Cursor == "" {
+				break
+			}
+			size, err := page.Size()
+			require.NoError(t, err)
+			require.Len(t, part.Items, size)
+		}
+		require.Equal(t, rows, got, "limit %d", limit)
+	}
+	calls = 0
+	_, err := read(core.Page{Limit: core.MaxLimit + 1})
+	require.ErrorIs(t, err, core.ErrInvalid)
+	_, err = read(core.Page{Cursor: "forged"})
+	require.ErrorIs(t, err, core.ErrCursor)
+	require.Zero(t, calls, "nothing is read for a page that is refused")
+	broken := errors.New("broken")
+	_, err = core.ReadPage(cursors, "x", core.Page{}, func(int, int) ([]int, error) { return nil, broken }, func(row int) int { return row })
+	require.ErrorIs(t, err, broken)
+}
+
 func TestValidationNamesEveryBadField(t *testing.T) {
 	t.Parallel()
 	type input struct {

@@ -33,6 +33,38 @@ func (p Page) Size() (int, error) {
 	return p.Limit, nil
 }
 
+// PageOf is one page of a list.
+type PageOf[T any] struct {
+	Items []T
+	Next  string // the cursor of the page after this one; empty on the last
+}
+
+// ReadPage returns a page of a list, which Cursors.Seal explains. Read is called once,
+// with the position that the page begins behind (zero for the first page) and one more
+// than the rows of the page, so that it is seen whether there is another; position gives
+// that of a row. It fails with ErrInvalid for field "limit", with ErrCursor, and as read
+// does.
+func ReadPage[T, P any](cursors *Cursors, list string, page Page,
+	read func(after P, limit int) ([]T, error), position func(row T) P,
+) (PageOf[T], error) {
+	limit, err := page.Size()
+	if err != nil {
+		return PageOf[T]{}, err
+	}
+	var after P
+	if page.Cursor != "" {
+		if err := cursors.Open(list, page.Cursor, &after); err != nil {
+			return PageOf[T]{}, err
+		}
+	}
+	rows, err := read(after, limit+1)
+	if err != nil || len(rows) <= limit {
+		return PageOf[T]{Items: rows}, err
+	}
+	next, err := cursors.Seal(list, position(rows[limit-1]))
+	return PageOf[T]{Items: rows[:limit], Next: next}, err
+}
+
 // Cursors seals typed keyset positions into opaque cursors and opens them again.
 // A cursor carries a MAC over the position and the list it belongs to, so a
 // client can neither alter it nor use it with another sort or filter. It is not
@@ -70,7 +102,7 @@ func (c *Cursors) mac(list string, body []byte) ([]byte, error) {
 
 // Seal returns the cursor of a position in a list. List names all that the order
 // and the set depend on: the operation, the sort, every filter, what the actor may
-// see. The position is any struct that encoding/json takes both ways.
+// see. The position is anything that encoding/json takes both ways.
 func (c *Cursors) Seal(list string, position any) (string, error) {
 	body, err := json.Marshal(position)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -102,6 +103,56 @@ type Outbox interface {
 // MaxPayload is how many bytes the payload of an event may have: it says what has
 // happened, and carries no files.
 const MaxPayload = 256 << 10
+
+// CheckEvents returns ErrInvalid for an event that Emit refuses: with text that is not
+// valid UTF-8 or has a NUL, a payload that is too long, or a NUL in a string of it. Every
+// store calls it.
+func CheckEvents(events ...Event) error {
+	for _, e := range events {
+		if err := checkTexts(e.Type, e.Subject, string(e.Payload)); err != nil {
+			return err
+		}
+		if len(e.Payload) > MaxPayload {
+			return Invalid("payload", "max", strconv.Itoa(MaxPayload), strconv.Itoa(len(e.Payload)), "the payload of an event is too long")
+		}
+		if err := checkStrings("payload", e.Payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckAudit returns ErrInvalid for an entry that Audit refuses, as CheckEvents does.
+func CheckAudit(e AuditEntry) error {
+	if err := checkTexts(e.Action, e.Subject, string(e.Detail)); err != nil {
+		return err
+	}
+	return checkStrings("detail", e.Detail)
+}
+
+func checkTexts(texts ...string) error {
+	for _, text := range texts {
+		if !ValidText(text) {
+			return Invalid("text", "text", "", text, "valid UTF-8 without NUL is expected")
+		}
+	}
+	return nil
+}
+
+// checkStrings refuses JSON whose strings hold a NUL, written as an escape, which not
+// every engine can take apart again.
+func checkStrings(field string, text json.RawMessage) error {
+	for i := 0; i+1 < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		if bytes.HasPrefix(text[i+1:], []byte("u0000")) {
+			return Invalid(field, "text", "", "", "a string in it has a NUL")
+		}
+		i++ // what is escaped, a backslash too, begins no escape
+	}
+	return nil
+}
 
 // Notifier is implemented by a Store that can tell of its commits, so that events
 // need not wait for the next look into the outbox.

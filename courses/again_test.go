@@ -201,7 +201,7 @@ func TestATeacherWhoIsDemotedMeanwhileGetsNoCourse(t *testing.T) {
 							return err
 						}
 						users[0].Role = core.Student
-						if err := tx.UpdateUser(ctx, users[0]); err != nil {
+						if err := tx.UpdateUsers(ctx, users[0]); err != nil {
 							return err
 						}
 						close(locked)

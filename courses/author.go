@@ -92,11 +92,14 @@ func (s *Service) prepare(ctx context.Context, by core.Actor, may scope, in NewC
 // keepTeacher holds a user who may teach to that until the end of the transaction.
 // One who may not any more is a core.ErrInvalid naming "teacher".
 func keepTeacher(ctx context.Context, tx Tx, id core.UserID) error {
-	role, active, err := tx.LockTeacher(ctx, id)
-	if err == nil && !mayTeach(accounts.User{Role: role, Active: active}) {
-		err = core.Invalid("teacher", "role", string(core.Teacher), string(role), "this user may not teach")
+	standings, err := tx.LockTeachers(ctx, []core.UserID{id})
+	if err != nil {
+		return err
 	}
-	return err
+	if now := standings[id]; !mayTeach(accounts.User{Role: now.Role, Active: now.Active}) {
+		return core.Invalid("teacher", "role", string(core.Teacher), string(now.Role), "this user may not teach")
+	}
+	return nil
 }
 
 // newTeacher returns who teaches the course that the actor creates.

@@ -77,15 +77,12 @@ func (s *Service) Bookmarks(ctx context.Context, by core.Actor, page core.Page) 
 	if !may.all {
 		q.Teachers = append([]core.UserID{}, may.teachers...)
 	}
-	var after Position
-	hits, err := pageOf(s.cursors, "bookmarks/"+strconv.FormatInt(int64(by.UserID), 10), page, &after,
-		func(limit int) ([]Hit, error) {
-			if q.Limit = limit; page.Cursor != "" {
-				q.After = &after
-			}
+	hits, err := core.ReadPage(s.cursors, "bookmarks/"+strconv.FormatInt(int64(by.UserID), 10), page,
+		func(after *Position, limit int) ([]Hit, error) {
+			q.After, q.Limit = after, limit
 			return s.store.Bookmarked(ctx, q)
 		},
-		func(last Hit) any { return last.Position })
+		func(h Hit) *Position { return &h.Position })
 	if err != nil {
 		return Page[Course]{}, err
 	}

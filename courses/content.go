@@ -10,7 +10,9 @@ import (
 // Categories returns a page of all categories by slug. One statement.
 func (s *Service) Categories(ctx context.Context, page core.Page) (Page[Category], error) {
 	ctx = core.WithOperation(ctx, "courses.Categories")
-	return pageBySlug(ctx, s.cursors, "categories", page, s.store.Categories, func(c Category) string { return c.Slug })
+	return core.ReadPage(s.cursors, "categories", page,
+		func(after string, limit int) ([]Category, error) { return s.store.Categories(ctx, after, limit) },
+		func(c Category) string { return c.Slug })
 }
 
 // Category returns a category by slug, or ErrCategoryNotFound.
@@ -32,45 +34,9 @@ func (s *Service) Category(ctx context.Context, slug string) (Category, error) {
 // Tags returns a page of all tags by slug. One statement.
 func (s *Service) Tags(ctx context.Context, page core.Page) (Page[Tag], error) {
 	ctx = core.WithOperation(ctx, "courses.Tags")
-	return pageBySlug(ctx, s.cursors, "tags", page, s.store.Tags, func(t Tag) string { return t.Slug })
-}
-
-func pageBySlug[T any](ctx context.Context, cursors *core.Cursors, list string, page core.Page,
-	read func(ctx context.Context, after string, limit int) ([]T, error), slug func(T) string,
-) (Page[T], error) {
-	var after string
-	return pageOf(cursors, list, page, &after,
-		func(limit int) ([]T, error) { return read(ctx, after, limit) },
-		func(last T) any { return slug(last) })
-}
-
-// pageOf opens the cursor into after, reads one row more than asked, and seals the
-// position of the last row that is given.
-func pageOf[T any](cursors *core.Cursors, list string, page core.Page, after any,
-	read func(limit int) ([]T, error), position func(last T) any,
-) (Page[T], error) {
-	limit, err := page.Size()
-	if err != nil {
-		return Page[T]{}, err
-	}
-	if page.Cursor != "" {
-		if err := cursors.Open(list, page.Cursor, after); err != nil {
-			return Page[T]{}, err
-		}
-	}
-	rows, err := read(limit + 1)
-	if err != nil {
-		return Page[T]{}, err
-	}
-	var out Page[T]
-	if len(rows) > limit {
-		rows = rows[:limit]
-		if out.Next, err = cursors.Seal(list, position(rows[limit-1])); err != nil {
-			return Page[T]{}, err
-		}
-	}
-	out.Items = rows
-	return out, nil
+	return core.ReadPage(s.cursors, "tags", page,
+		func(after string, limit int) ([]Tag, error) { return s.store.Tags(ctx, after, limit) },
+		func(t Tag) string { return t.Slug })
 }
 
 // Modules returns a page of a course's modules by position. A course that the
@@ -81,10 +47,9 @@ func (s *Service) Modules(ctx context.Context, by core.Actor, course string, pag
 	if err != nil {
 		return Page[Module]{}, err
 	}
-	var after int
-	modules, err := pageOf(s.cursors, fmt.Sprintf("modules/%d", c.ID), page, &after,
-		func(limit int) ([]Module, error) { return s.store.Modules(ctx, c.ID, after, limit) },
-		func(m Module) any { return m.Position })
+	modules, err := core.ReadPage(s.cursors, fmt.Sprintf("modules/%d", c.ID), page,
+		func(after, limit int) ([]Module, error) { return s.store.Modules(ctx, c.ID, after, limit) },
+		func(m Module) int { return m.Position })
 	for i := range modules.Items {
 		modules.Items[i].refresh()
 	}
@@ -100,17 +65,18 @@ func (s *Service) Lessons(ctx context.Context, by core.Actor, course string, mod
 	if err != nil {
 		return Page[Lesson]{}, err
 	}
-	var after [2]int
-	lessons, err := pageOf(s.cursors, fmt.Sprintf("lessons/%d/%d", c.ID, module), page, &after,
-		func(limit int) ([]Lesson, error) { return s.store.Lessons(ctx, c.ID, module, after, limit) },
-		func(l Lesson) any { return [2]int{l.ModulePosition, l.Position} })
+	lessons, err := core.ReadPage(s.cursors, fmt.Sprintf("lessons/%d/%d", c.ID, module), page,
+		func(after [2]int, limit int) ([]Lesson, error) {
+			return s.store.Lessons(ctx, c.ID, module, after, limit)
+		},
+		func(l Lesson) [2]int { return [2]int{l.ModulePosition, l.Position} })
 	if err != nil {
 		return Page[Lesson]{}, err
 	}
 	if err := s.lock(ctx, may, Visit{Learner: learner, Course: &c}, lessons.Items); err != nil {
 		return Page[Lesson]{}, err
 	}
-	return lessons, nil
+	return lessons, showFiles(ctx, s.store, lessons.Items, may.edits(c.Teacher.ID))
 }
 
 // Module returns a module of a course, or fails with ErrModuleNotFound.
@@ -141,5 +107,5 @@ func (s *Service) Lesson(ctx context.Context, by core.Actor, course string, id L
 	if err := s.lock(ctx, may, Visit{Learner: learner, Course: &c}, lessons); err != nil {
 		return Lesson{}, err
 	}
-	return lessons[0], nil
+	return lessons[0], showFile(ctx, s.store, &lessons[0], may.edits(c.Teacher.ID))
 }

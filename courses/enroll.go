@@ -60,11 +60,8 @@ func (s *Service) enroll(ctx context.Context, tx Tx, t trail, may scope, seats *
 		return Enrollment{}, ErrPaymentRequired
 	}
 	source, paid := SourceFree, core.Money{Currency: seats.Price.Currency}
-	switch {
-	case learner.Entitled && e.ID != 0: // for what they had it for
-		source, paid = e.Source, e.PricePaid
-	case learner.Entitled:
-		source = SourceGrant
+	if learner.Entitled {
+		source, paid = learner.Right.Source, learner.Right.PricePaid
 	}
 	return s.place(ctx, tx, t, seats, learner, source, paid)
 }
@@ -92,8 +89,10 @@ func (s *Service) Cancel(ctx context.Context, by core.Actor, slug, username stri
 	return s.end(ctx, by, may, slug, user, nil)
 }
 
-// end cancels the enrollment of a user, unless refuse, where it is given, says why not.
-func (s *Service) end(ctx context.Context, by core.Actor, may scope, slug string, user core.UserID, refuse func(e *Enrollment, seats *Seats) error) (Enrollment, error) {
+// end cancels the enrollment of a user, after first, where it is given, which may refuse.
+func (s *Service) end(ctx context.Context, by core.Actor, may scope, slug string, user core.UserID,
+	first func(ctx context.Context, tx Tx, seats *Seats, l *Learner) error,
+) (Enrollment, error) {
 	var ended Enrollment
 	err := s.withSeats(ctx, by, slug, func(ctx context.Context, tx Tx, seats *Seats, t trail) error {
 		learner, err := tx.LearnerOf(ctx, seats.Course, user)
@@ -107,8 +106,8 @@ func (s *Service) end(ctx context.Context, by core.Actor, may scope, slug string
 		case e.ID == 0:
 			return ErrEnrollmentNotFound
 		}
-		if refuse != nil {
-			if err := refuse(&e, seats); err != nil {
+		if first != nil {
+			if err := first(ctx, tx, seats, &learner); err != nil {
 				return err
 			}
 		}
@@ -172,7 +171,7 @@ func (s *Service) Grant(ctx context.Context, by core.Actor, slug, username strin
 		case theirs.owns(seats.Teacher):
 			return ErrOwnCourse
 		}
-		granted, err = s.seat(ctx, tx, t, seats, u.ID, SourceGrant, core.Money{Currency: seats.Price.Currency})
+		granted, err = s.grant(ctx, tx, t, seats, u.ID)
 		if err == nil && by.UserID != seats.Teacher {
 			err = t.auditLearning(ctx, tx, "courses.granted", seats.Teacher, &granted)
 		}
@@ -182,6 +181,27 @@ func (s *Service) Grant(ctx context.Context, by core.Actor, slug, username strin
 		return Enrollment{}, err
 	}
 	return s.answerEnrollment(ctx, granted)
+}
+
+// grant gives a user a place, and where they have none the right to it.
+func (s *Service) grant(ctx context.Context, tx Tx, t trail, seats *Seats, user core.UserID) (Enrollment, error) {
+	learner, err := tx.LearnerOf(ctx, seats.Course, user)
+	if err != nil {
+		return Enrollment{}, err
+	}
+	right := learner.Right
+	if !learner.Entitled {
+		right = Entitlement{
+			Course: seats.Course, User: user, Source: SourceGrant, PricePaid: core.Money{Currency: seats.Price.Currency}, By: t.by.UserID, At: t.at,
+		}
+		if learner.Enrollment.Status.Seated() {
+			return learner.Enrollment, nil
+		}
+		if err := tx.SetEntitlement(ctx, right); err != nil {
+			return Enrollment{}, err
+		}
+	}
+	return s.place(ctx, tx, t, seats, learner, right.Source, right.PricePaid)
 }
 
 // Revoke takes back what Grant gave, as Cancel does. Those who may edit the course
@@ -199,14 +219,17 @@ func (s *Service) Revoke(ctx context.Context, by core.Actor, slug, username stri
 	if err != nil {
 		return Enrollment{}, err
 	}
-	return s.end(ctx, by, may, slug, u.ID, func(e *Enrollment, seats *Seats) error {
+	return s.end(ctx, by, may, slug, u.ID, func(ctx context.Context, tx Tx, seats *Seats, l *Learner) error {
 		switch {
 		case !may.edits(seats.Teacher):
 			return core.ErrForbidden
-		case e.Source != SourceGrant:
+		case l.Enrollment.Source != SourceGrant:
 			return ErrEnrollmentNotFound
+		case l.Right.Source != SourceGrant:
+			return nil
 		}
-		return nil
+		_, err := tx.DeleteEntitlement(ctx, seats.Course, l.User)
+		return err
 	})
 }
 
@@ -241,17 +264,23 @@ func (s *Service) nameLearners(ctx context.Context, list []Enrollment) error {
 	for i, e := range list {
 		ids[i] = e.User
 	}
-	slices.Sort(ids)
-	users, err := s.users.UsersByID(ctx, slices.Compact(ids))
+	names, err := s.usernames(ctx, ids)
 	if err != nil {
 		return err
-	}
-	names := make(map[core.UserID]string, len(users))
-	for _, u := range users {
-		names[u.ID] = u.Username
 	}
 	for i := range list {
 		list[i].Username = names[list[i].User]
 	}
 	return nil
+}
+
+// usernames returns the usernames of users, in any order and repeated, by one statement.
+func (s *Service) usernames(ctx context.Context, ids []core.UserID) (map[core.UserID]string, error) {
+	slices.Sort(ids)
+	users, err := s.users.UsersByID(ctx, slices.Compact(ids))
+	names := make(map[core.UserID]string, len(users))
+	for _, u := range users {
+		names[u.ID] = u.Username
+	}
+	return names, err
 }

@@ -76,16 +76,13 @@ func (s *Service) Enrollments(ctx context.Context, by core.Actor, f EnrollmentFi
 	if err != nil {
 		return Page[Enrollment]{}, core.ErrInternal.Because(err)
 	}
-	var after Position
-	list, err := pageOf(s.cursors, string(bound), page, &after,
-		func(limit int) ([]Enrollment, error) {
-			if q.Limit = limit; page.Cursor != "" {
-				q.After = &after
-			}
+	list, err := core.ReadPage(s.cursors, string(bound), page,
+		func(after *Position, limit int) ([]Enrollment, error) {
+			q.After, q.Limit = after, limit
 			return s.store.Enrollments(ctx, q)
 		},
-		func(last Enrollment) any {
-			return Position{Keys: []int64{last.EnrolledAt.UnixMicro()}, ID: int64(last.ID)}
+		func(e Enrollment) *Position {
+			return &Position{Keys: []int64{e.EnrolledAt.UnixMicro()}, ID: int64(e.ID)}
 		})
 	if err != nil {
 		return Page[Enrollment]{}, err

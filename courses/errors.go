@@ -65,19 +65,46 @@ var (
 	ErrNotCompleted = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.not_completed", Message: "the course is not completed"}
 )
 
+// The errors of a certificate's document.
+var (
+	// ErrCertificateRevoked is for the document of a certificate that does not count.
+	ErrCertificateRevoked = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.certificate_revoked", Message: "the certificate was revoked"}
+	// ErrCertificatesNotSetUp is for a platform without Config.Certificates.
+	ErrCertificatesNotSetUp = &core.Error{Kind: core.KindUnavailable, Code: "courses.certificates_not_set_up", Message: "this platform makes no documents of certificates"}
+)
+
 // The errors of purchases.
 var (
 	ErrOrderNotFound   = &core.Error{Kind: core.KindNotFound, Code: "courses.order_not_found", Message: "there is no such order"}
 	ErrCouponNotFound  = &core.Error{Kind: core.KindNotFound, Code: "courses.coupon_not_found", Message: "there is no such coupon"}
 	ErrPaymentNotFound = &core.Error{Kind: core.KindNotFound, Code: "courses.payment_not_found", Message: "there is no such payment"}
-	ErrCouponTaken     = &core.Error{Kind: core.KindConflict, Code: "courses.coupon_taken", Message: "there is a coupon with that code"}
-	ErrCouponInUse     = &core.Error{Kind: core.KindConflict, Code: "courses.coupon_in_use", Message: "orders have used the coupon: switch it off"}
+	// ErrProviderNotFound is for a provider of payments that this platform has not.
+	ErrProviderNotFound = &core.Error{Kind: core.KindNotFound, Code: "courses.provider_not_found", Message: "there is no such provider of payments"}
+	ErrCouponTaken      = &core.Error{Kind: core.KindConflict, Code: "courses.coupon_taken", Message: "there is a coupon with that code"}
+	ErrCouponInUse      = &core.Error{Kind: core.KindConflict, Code: "courses.coupon_in_use", Message: "orders have used the coupon: switch it off"}
 	// ErrCoupon is for a coupon that does not apply: the violation says why.
 	ErrCoupon = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.coupon_refused", Message: "the coupon does not apply"}
+	// ErrEntitled is for an order of who may enroll without one.
+	ErrEntitled = &core.Error{Kind: core.KindConflict, Code: "courses.entitled", Message: "the user has a right to this course already: enroll"}
+	// ErrFree is for an order of a course that costs nothing.
+	ErrFree = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.free", Message: "the course costs nothing: enroll"}
+	// ErrPaymentRefused is for a payment that its provider does not take.
+	ErrPaymentRefused = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.payment_refused", Message: "the provider of payments refuses this payment"}
 	// ErrOrderState is for what an order in its status does not allow.
 	ErrOrderState = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.order_state", Message: "the order's status does not allow this"}
 	// ErrCallback is for a callback that its provider did not send, or not now.
 	ErrCallback = &core.Error{Kind: core.KindUnauthenticated, Code: "courses.bad_callback", Message: "the callback is not the provider's"}
+)
+
+// The errors of lesson files.
+var (
+	ErrFileNotFound = &core.Error{Kind: core.KindNotFound, Code: "courses.file_not_found", Message: "the lesson has no such file"}
+	// ErrLessonKind is for the file of a lesson that is a text.
+	ErrLessonKind = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.lesson_kind", Message: "only lessons of the kinds video and file have a file"}
+	// ErrFileSize is for a file that is empty or larger than Config.MaxFile.
+	ErrFileSize = &core.Error{Kind: core.KindInvalid, Code: "courses.file_size", Message: "the file is empty or too large"}
+	// ErrFilesNotSetUp says what a platform lacks to keep files of lessons.
+	ErrFilesNotSetUp = &core.Error{Kind: core.KindUnavailable, Code: "courses.files_not_set_up", Message: "this platform keeps no files of lessons"}
 )
 
 // ErrNeedCurrency is for prices to be compared in a catalogue of several currencies.

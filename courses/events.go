@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/internal/fault"
 )
@@ -67,6 +69,8 @@ const (
 	EventRefunded        = "courses.refunded"
 	EventLessonCompleted = "courses.lesson_completed"
 	EventCompleted       = "courses.completed"
+
+	EventCertificateIssued = "courses.certificate_issued"
 )
 
 // The events of bookmarks. Their subject is "course/" and its id, their payload a
@@ -89,6 +93,45 @@ type LearningChanged struct {
 	Lesson     LessonID         `json:"lesson,omitempty"` // the one that was completed
 	At         time.Time        `json:"at"`
 }
+
+// The events of purchases. Their subject is "order/" and its id, their payload an
+// [OrderChanged].
+const (
+	EventOrderCreated  = "courses.order_created"
+	EventOrderPaid     = "courses.order_paid"
+	EventOrderExpired  = "courses.order_expired"  // not paid in time, or the payment failed
+	EventOrderRefunded = "courses.order_refunded" // the money has gone back
+)
+
+// OrderChanged is the payload of the events of an order: it after the change.
+type OrderChanged struct {
+	Order    uuid.UUID   `json:"order"`
+	Course   CourseID    `json:"course"`
+	Slug     string      `json:"slug"`
+	Teacher  core.UserID `json:"teacher"`
+	User     core.UserID `json:"user"`
+	Status   OrderStatus `json:"status"`
+	Price    core.Money  `json:"price"` // of the course
+	Total    core.Money  `json:"total"` // that is paid
+	Coupon   string      `json:"coupon,omitempty"`
+	Provider string      `json:"provider,omitempty"`
+	Code     string      `json:"code,omitempty"` // of why it was expired or refunded
+	At       time.Time   `json:"at"`
+}
+
+// ordered returns an event of an order.
+func (t trail) ordered(event string, teacher core.UserID, o *Order) core.Event {
+	return core.NewEvent(event, o.subject(), t.by, t.at, t.purchase(teacher, o))
+}
+
+func (t trail) purchase(teacher core.UserID, o *Order) OrderChanged {
+	return OrderChanged{
+		Order: o.ID, Course: o.Course, Slug: o.Slug, Teacher: teacher, User: o.User, Status: o.Status, Price: o.Price, Total: o.Total,
+		Coupon: o.Coupon, Provider: o.Provider, Code: o.Code, At: core.Time(t.at),
+	}
+}
+
+func (o *Order) subject() string { return "order/" + o.ID.String() }
 
 // trail is who does what, for events and the audit log.
 type trail struct {

@@ -92,7 +92,8 @@ type LessonProgress struct {
 type Learner struct {
 	User       core.UserID
 	Enrollment Enrollment // zero where there is none
-	Entitled   bool       // they may enroll without paying
+	Entitled   bool       // they may enroll without paying, for the right that they have
+	Right      Entitlement
 }
 
 // Seats are the places of a course and what a seat costs.
@@ -115,20 +116,6 @@ type Bookmark struct {
 	User   core.UserID
 	Course CourseID
 	At     time.Time
-}
-
-// Certificate says that a user has completed a course. There is one an enrollment.
-// What it says is of when it was issued, whatever is renamed later.
-type Certificate struct {
-	Enrollment EnrollmentID
-	Code       string // 20 characters of crockford's base 32, by which anybody verifies it
-	Name       string // of the learner
-	Course     string // the title
-	Slug       string // of the course now, filled on reading
-	Teacher    string // name of the teacher
-	Language   string // of the course
-	Completed  time.Time
-	IssuedAt   time.Time
 }
 
 // The bounds of learning.

@@ -130,8 +130,8 @@ type OrderReader interface {
 	OrderByID(ctx context.Context, id uuid.UUID) (Order, error)
 	// Orders returns up to q.Limit orders behind q.After, by one statement.
 	Orders(ctx context.Context, q OrderQuery) ([]Order, error)
-	// UnsettledOrders returns up to limit orders that are pending or being refunded and
-	// were last looked at before a time, the oldest first.
+	// UnsettledOrders returns up to limit orders that are Watched and were last looked at
+	// before a time, the oldest first.
 	UnsettledOrders(ctx context.Context, before time.Time, limit int) ([]Order, error)
 	// CouponByCode returns a coupon without regard to case, or fails with
 	// ErrCouponNotFound.
@@ -158,8 +158,8 @@ type OrderWriter interface {
 	AddPaymentEvent(ctx context.Context, provider, id string, order uuid.UUID, at time.Time) (added bool, err error)
 	// InsertCoupon adds a coupon. A taken code is ErrCouponTaken.
 	InsertCoupon(ctx context.Context, c Coupon) (Coupon, error)
-	// UpdateCoupon writes all of a coupon but its code and Used, or fails with
-	// ErrCouponNotFound.
+	// UpdateCoupon writes all of a coupon but its code and Used. A missing one is
+	// ErrCouponNotFound, and a Version that is not the stored one core.ErrVersion.
 	UpdateCoupon(ctx context.Context, c Coupon) error
 	// DeleteCoupon removes a coupon that no order names, or fails with ErrCouponInUse.
 	DeleteCoupon(ctx context.Context, code string) error

@@ -36,32 +36,31 @@ func (s *Service) List(ctx context.Context, by core.Actor, filter Filter, sort S
 			sort = Relevance
 		}
 	}
-	q, list, err := s.plan(ctx, by, filter, sort, page)
-	if err != nil || (filter.Query != "" && len(q.Terms) == 0) || q.isEmpty() {
-		return Page[Result]{}, err
-	}
-	limit := q.Limit
-	q.Limit++
-	hits, err := s.store.ListCourses(ctx, q)
+	q, list, err := s.plan(ctx, by, filter, sort)
 	if err != nil {
 		return Page[Result]{}, err
 	}
-	var out Page[Result]
-	if len(hits) > limit {
-		hits = hits[:limit]
-		if out.Next, err = s.cursors.Seal(list, hits[limit-1].Position); err != nil {
-			return Page[Result]{}, err
-		}
+	hits, err := core.ReadPage(s.cursors, list, page,
+		func(after *Position, limit int) ([]Hit, error) {
+			if q.nothing(filter) {
+				return nil, nil
+			}
+			q.After, q.Limit = after, limit
+			return s.store.ListCourses(ctx, q)
+		},
+		func(h Hit) *Position { return &h.Position })
+	if err != nil {
+		return Page[Result]{}, err
 	}
-	found := make([]Course, len(hits))
-	for i, h := range hits {
+	found := make([]Course, len(hits.Items))
+	for i, h := range hits.Items {
 		found[i] = h.Course
 		found[i].refresh()
 	}
 	if err := s.nameTeachers(ctx, found); err != nil {
 		return Page[Result]{}, err
 	}
-	out.Items = make([]Result, len(found))
+	out := Page[Result]{Items: make([]Result, len(found)), Next: hits.Next}
 	for i, c := range found {
 		out.Items[i].Course = c
 		if len(q.Terms) > 0 {
@@ -74,8 +73,8 @@ func (s *Service) List(ctx context.Context, by core.Actor, filter Filter, sort S
 // Count returns how many courses List goes through.
 func (s *Service) Count(ctx context.Context, by core.Actor, filter Filter) (int, error) {
 	ctx = core.WithOperation(ctx, "courses.Count")
-	q, _, err := s.plan(ctx, by, filter, Newest, core.Page{})
-	if err != nil || (filter.Query != "" && len(q.Terms) == 0) || q.isEmpty() {
+	q, _, err := s.plan(ctx, by, filter, Newest)
+	if err != nil || q.nothing(filter) {
 		return 0, err
 	}
 	return s.store.CountCourses(ctx, q)
@@ -104,9 +103,14 @@ func (s *Service) Top(ctx context.Context, limit int) ([]Course, error) {
 	return top, s.nameTeachers(ctx, top)
 }
 
-// plan checks a filter, resolves its names and opens the cursor. The list it
-// returns is what a cursor is bound to.
-func (s *Service) plan(ctx context.Context, by core.Actor, f Filter, sort Sort, page core.Page) (ListQuery, string, error) {
+// nothing reports whether it is known without a statement that the list is empty.
+func (q *ListQuery) nothing(f Filter) bool {
+	return f.Query != "" && len(q.Terms) == 0 || q.isEmpty()
+}
+
+// plan checks a filter and resolves its names. The list it returns is what a cursor is
+// bound to.
+func (s *Service) plan(ctx context.Context, by core.Actor, f Filter, sort Sort) (ListQuery, string, error) {
 	if f.Status == "" {
 		f.Status = Published
 	}
@@ -114,10 +118,6 @@ func (s *Service) plan(ctx context.Context, by core.Actor, f Filter, sort Sort, 
 	q := ListQuery{
 		Status: f.Status, Language: f.Language, Currency: f.Currency,
 		PriceMin: f.PriceMin, PriceMax: f.PriceMax, RatingMin: f.RatingMin, Sort: sort,
-	}
-	var err error
-	if q.Limit, err = page.Size(); err != nil {
-		return q, "", err
 	}
 	if err := f.check(sort); err != nil {
 		return q, "", err
@@ -139,12 +139,6 @@ func (s *Service) plan(ctx context.Context, by core.Actor, f Filter, sort Sort, 
 	bound, err := json.Marshal([]any{"courses", sort, f, q.Currency, q.Teachers, q.Seated})
 	if err != nil {
 		return q, "", core.ErrInternal.Because(err)
-	}
-	if page.Cursor != "" {
-		q.After = new(Position)
-		if err := s.cursors.Open(string(bound), page.Cursor, q.After); err != nil {
-			return q, "", err
-		}
 	}
 	return q, string(bound), nil
 }
@@ -169,7 +163,7 @@ func (f Filter) check(sort Sort) error {
 	if len(f.Query) > MaxQuery {
 		refuse("q", "max", strconv.Itoa(MaxQuery), strconv.Itoa(len(f.Query))+" bytes", "the query is too long")
 	}
-	if len(f.Currency) != 0 && (len(f.Currency) != 3 || strings.ToUpper(f.Currency) != f.Currency) {
+	if f.Currency != "" && (len(f.Currency) != 3 || strings.Trim(f.Currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "") {
 		refuse("currency", "iso4217", "", f.Currency, "three capital letters are expected")
 	}
 	if f.PriceMin != nil && f.PriceMax != nil && *f.PriceMin > *f.PriceMax {

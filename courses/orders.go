@@ -43,7 +43,10 @@ type Order struct {
 	PaidAt    time.Time
 	EndedAt   time.Time // expired or refunded
 	ExpiresAt time.Time // when a pending one is given up
-	Version   int64
+	// Watched says that its provider is still asked about it: while it is pending, or
+	// being refunded, and while the payment of one that was given up may still be made.
+	Watched bool
+	Version int64
 }
 
 // Coupon lowers the price of orders.
@@ -55,7 +58,7 @@ type Coupon struct {
 	Slug      string     // of Course, filled on reading
 	Limit     int        // how many orders may use it; 0 is any number
 	PerUser   int        // how many orders of one user; 0 is any number
-	Used      int        // by orders that are pending, paid or being refunded
+	Used      int        // by orders that are pending or paid
 	StartsAt  time.Time  // zero is at once
 	EndsAt    time.Time  // zero is never
 	Active    bool

@@ -2,6 +2,7 @@ package courses
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +18,8 @@ type Payments interface {
 	Name() string
 	// Create starts the payment of an order. Called again for the same order it returns
 	// the payment that is there, and charges nobody twice.
+	// A request that it will never take is none of core.ErrUnavailable, core.ErrInternal
+	// and core.ErrRateLimited: the order is given up then.
 	Create(ctx context.Context, in PaymentRequest) (Payment, error)
 	// Find returns what has become of the payment of an order, or fails with
 	// ErrPaymentNotFound where the provider was never asked.
@@ -36,6 +39,9 @@ type PaymentRequest struct {
 	Description string // for the buyer: the title of the course
 	Email       string // of the buyer; may be empty
 	ReturnURL   string // where the buyer comes back to; may be empty
+	// ExpiresAt is when the order is given up: no payment may begin after it. What has
+	// become of one that began before is to be known an hour later.
+	ExpiresAt time.Time
 }
 
 // PaymentState is what has become of a payment.
@@ -64,4 +70,23 @@ type PaymentEvent struct {
 	ID      string // of the event, the provider's, at most 255 bytes
 	Payment Payment
 	At      time.Time
+}
+
+// CheckPayments returns nil, or a core.ErrInvalid for a list of providers of which one is
+// nil, has no slug of at most 32 characters as its name, or the name of another.
+func CheckPayments(list []Payments) error {
+	seen := map[string]bool{}
+	for i, p := range list {
+		field := "Payments[" + strconv.Itoa(i) + "]"
+		switch {
+		case p == nil:
+			return core.Invalid(field, "required", "", "", "a provider of payments is expected")
+		case !core.IsSlug(p.Name()) || len(p.Name()) > 32:
+			return core.Invalid(field, "slug", "32", p.Name(), "the name of a provider is a slug of at most 32 characters")
+		case seen[p.Name()]:
+			return core.Invalid(field, "unique", "", p.Name(), "another provider has that name")
+		}
+		seen[p.Name()] = true
+	}
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/internal/fault"
@@ -26,11 +25,12 @@ func (s *Service) Progress(ctx context.Context, by core.Actor, id EnrollmentID, 
 	if err != nil {
 		return Progress{}, err
 	}
-	var after LessonID
 	p := Progress{}
-	p.Completed, err = pageOf(s.cursors, fmt.Sprintf("progress/%d", id), page, &after,
-		func(limit int) ([]LessonProgress, error) { return s.store.CompletedLessons(ctx, id, after, limit) },
-		func(last LessonProgress) any { return last.Lesson })
+	p.Completed, err = core.ReadPage(s.cursors, fmt.Sprintf("progress/%d", id), page,
+		func(after LessonID, limit int) ([]LessonProgress, error) {
+			return s.store.CompletedLessons(ctx, id, after, limit)
+		},
+		func(l LessonProgress) LessonID { return l.Lesson })
 	if err != nil {
 		return Progress{}, err
 	}
@@ -152,7 +152,7 @@ func (s *Service) attend(ctx context.Context, by core.Actor, id EnrollmentID, le
 		return Course{}, err
 	}
 	if reasons := lessons[0].Reasons; len(reasons) > 0 {
-		return Course{}, ErrLessonLocked.With(core.Invalid("lesson", "locked", "", strings.Join(reasons, " "), "the lesson is closed: "+strings.Join(reasons, ", ")).Violations...)
+		return Course{}, lockedBecause(reasons)
 	}
 	return c, nil
 }

@@ -1,11 +1,15 @@
 package courses
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/blob"
+	"github.com/ustat/ustat/blob/media"
 	"github.com/ustat/ustat/core"
 )
 
@@ -30,7 +34,28 @@ type Config struct {
 	Cursors   *core.Cursors
 	Validator *core.Validator // nil means a new one
 	Clock     core.Clock      // nil means the machine's
-	Gates     []Gate          // close lessons besides the enrollment, the date and the prerequisites, after them
+	// Payments are the providers of payments; the first is taken where an order names
+	// none. CheckPayments says which lists are refused.
+	Payments []Payments
+	// OrderTTL is how long an order waits for its money. Zero means 24 h.
+	OrderTTL time.Duration
+	// ReturnURL returns where the buyer of an order comes back to from the provider's
+	// page. Nil means nowhere.
+	ReturnURL func(o Order) string
+	Gates     []Gate // close lessons besides the enrollment, the date and the prerequisites, after them
+
+	// Files, Links and Queued are what it takes to keep files of lessons; where one of
+	// them is missing, an upload fails with ErrFilesNotSetUp.
+	Files  blob.Store
+	Links  *blob.Links
+	Queued bool // EventFileUploaded is delivered to ProcessLessonFile
+	// MaxFile is how many bytes a file of a lesson has at most. Zero means
+	// DefaultMaxFile.
+	MaxFile int64
+
+	// Certificates makes the documents of certificates. Nil means that there are none: see
+	// package courses/certificate.
+	Certificates CertificateRenderer
 }
 
 // Service holds the rules of the catalogue. It is safe for concurrent use.
@@ -54,7 +79,13 @@ type Service struct {
 	cursors   *core.Cursors
 	validate  *core.Validator
 	clock     core.Clock
+	payments  []Payments
+	orderTTL  time.Duration
+	returnURL func(o Order) string
 	gates     []Gate
+	files     lessonFiles
+
+	certificates CertificateRenderer
 }
 
 // NewService returns a Service. Store, Users and Cursors are required.
@@ -65,15 +96,22 @@ func NewService(c Config) *Service {
 	if c.Clock == nil {
 		c.Clock = core.SystemClock{}
 	}
+	if c.OrderTTL == 0 {
+		c.OrderTTL = 24 * time.Hour
+	}
+	if c.ReturnURL == nil {
+		c.ReturnURL = func(Order) string { return "" }
+	}
 	gates := append([]Gate{enrollmentGate{}, dripGate{c.Clock}, prerequisiteGate{c.Store}}, c.Gates...)
-	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock, gates}
+	files := lessonFiles{c.Files, c.Links, c.Queued, cmp.Or(c.MaxFile, DefaultMaxFile), media.NewImages()}
+	return &Service{
+		store: c.Store, users: c.Users, producers: c.Producers, cursors: c.Cursors, validate: c.Validator, clock: c.Clock,
+		payments: c.Payments, orderTTL: c.OrderTTL, returnURL: c.ReturnURL, gates: gates, files: files, certificates: c.Certificates,
+	}
 }
 
 // Page is one page of a list.
-type Page[T any] struct {
-	Items []T
-	Next  string // the cursor of the page after this one; empty on the last
-}
+type Page[T any] = core.PageOf[T]
 
 // Course returns a course. Three statements, one more for a producer, for an archived
 // course and for one with prerequisites each.

@@ -3,6 +3,7 @@ package courses
 import (
 	"context"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/ustat/ustat/core"
@@ -43,7 +44,8 @@ func (s *Service) Publish(ctx context.Context, by core.Actor, slug string, ifVer
 const MaxReason = 2000
 
 // Reject sends a course that is in review back to draft, with a reason of 1 to
-// MaxReason characters that is kept as its Rejection. Only an admin may.
+// MaxReason characters, not all of them white space, that is kept as its Rejection.
+// Only an admin may.
 func (s *Service) Reject(ctx context.Context, by core.Actor, slug, reason string, ifVersion int64) (Course, error) {
 	return s.move(core.WithOperation(ctx, "courses.Reject"), by, slug, ifVersion, reject, reason)
 }
@@ -113,13 +115,12 @@ func (s *Service) move(ctx context.Context, by core.Actor, slug string, ifVersio
 }
 
 func (m move) checkReason(reason string) error {
-	n := utf8.RuneCountInString(reason)
 	switch {
 	case m.event != EventRejected:
 		return nil
-	case n == 0:
+	case strings.TrimSpace(reason) == "":
 		return core.Invalid("reason", "required", "", "", "say why")
-	case n > MaxReason:
+	case utf8.RuneCountInString(reason) > MaxReason:
 		return core.Invalid("reason", "max", "2000", reason, "the reason is too long")
 	case !core.ValidText(reason):
 		return core.Invalid("reason", "text", "", reason, "valid UTF-8 without NUL is expected")

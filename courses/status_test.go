@@ -85,7 +85,7 @@ func TestRejectionsAndTheFirstPublication(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.shelf(t)
 		c := w.in(t, w.course(t, "Go"), courses.InReview)
-		for _, reason := range []string{"", strings.Repeat("я", courses.MaxReason+1), "a\x00b"} {
+		for _, reason := range []string{"", " \t\n\u00a0", strings.Repeat("я", courses.MaxReason+1), "a\x00b"} {
 			_, err := w.Reject(t.Context(), w.admin, c.Slug, reason, 0)
 			require.ErrorIs(t, err, core.ErrInvalid)
 			require.Equal(t, []string{"reason"}, fields(t, err))

@@ -60,6 +60,9 @@ type Reader interface {
 	LearningReader
 	FactReader
 	WalkReader
+	OrderReader
+	FileReader
+	CertificateReader
 }
 
 // CourseReader reads courses. Each returns them whole but for the teacher's names.
@@ -78,6 +81,11 @@ type CourseReader interface {
 	CoursesBySlug(ctx context.Context, slugs []string) ([]Course, error)
 	// CourseIDs returns the ids of those of the slugs that exist, by one statement.
 	CourseIDs(ctx context.Context, slugs []string) (map[string]CourseID, error)
+	// RefBySlug returns what other domains know of a course by its present slug, or
+	// fails with ErrCourseNotFound, by one statement.
+	RefBySlug(ctx context.Context, slug string) (Ref, error)
+	// RefsByID does the same for those of the courses that exist, in any order.
+	RefsByID(ctx context.Context, ids []CourseID) ([]Ref, error)
 	// HasCourses reports whether a user teaches any course, whatever its status.
 	HasCourses(ctx context.Context, teacher core.UserID) (bool, error)
 	// ListCourses returns up to q.Limit courses after q.After by at most two
@@ -173,6 +181,15 @@ type Tx interface {
 	TreeWriter
 	ContentWriter
 	LearningWriter
+	OrderWriter
+	FileWriter
+	CertificateWriter
+}
+
+// Standing is what decides whether a user may teach.
+type Standing struct {
+	Role   core.Role
+	Active bool
 }
 
 // CourseWriter writes courses.
@@ -181,12 +198,11 @@ type CourseWriter interface {
 	// it, or fails with ErrCourseNotFound. Whoever changes a course, its modules or
 	// its lessons takes this lock first, so that they take turns.
 	CourseForUpdate(ctx context.Context, slug string) (Course, error)
-	// LockTeacher returns the role of a user and whether they are active, and keeps
-	// both as they are until the end of the transaction, so that nobody who is given a
-	// course loses the right to teach meanwhile. For a user whom this database does not
-	// hold, since the accounts are elsewhere, it answers core.Teacher and true: accounts
-	// were asked just before.
-	LockTeacher(ctx context.Context, id core.UserID) (role core.Role, active bool, err error)
+	// LockTeachers returns the standing of each of the users and keeps it as it is until
+	// the end of the transaction, so that nobody who is given a course loses the right to
+	// teach meanwhile. A user whom this database does not hold, since the accounts are
+	// elsewhere, is an active core.Teacher: accounts were asked just before.
+	LockTeachers(ctx context.Context, ids []core.UserID) (map[core.UserID]Standing, error)
 	// LockCourses locks those of the courses that exist, by id, as CourseForUpdate does,
 	// and returns their versions.
 	LockCourses(ctx context.Context, ids []CourseID) (map[CourseID]int64, error)
@@ -202,6 +218,10 @@ type CourseWriter interface {
 	// published or has a PublishedAt before the update; else it is free. More than
 	// MaxOldSlugs of a course are ErrTooMany.
 	UpdateCourses(ctx context.Context, courses []Course) error
+	// SetRating writes the numbers of a course's reviews into its Stats, unless those that
+	// are there have a greater or the same version. Of a course that there is not, nothing
+	// is written. Neither the course's version nor UpdatedAt change.
+	SetRating(ctx context.Context, id CourseID, r ReviewNumbers) error
 	// DeleteCourse removes a course with its modules, lessons, old slugs, statistics,
 	// prerequisites, bookmarks and entry of the full-text index. A missing one is ErrCourseNotFound; one that
 	// other rows refer to is ErrCourseInUse, after which the Update fails.

@@ -98,6 +98,7 @@ var errTooManyFaults = errors.New("too many faults")
 
 // shape walks the tokens of a body beside the type that it is read into.
 type shape struct {
+	text   []byte
 	tokens *json.Decoder
 	bad    []core.Violation
 }
@@ -107,7 +108,7 @@ func checkShape(text []byte, t reflect.Type) error {
 	if !utf8.Valid(text) {
 		return badJSON("the body is not valid UTF-8")
 	}
-	s := &shape{tokens: json.NewDecoder(bytes.NewReader(text))}
+	s := &shape{text: text, tokens: json.NewDecoder(bytes.NewReader(text))}
 	s.tokens.UseNumber()
 	if err := s.value("", t, 0); err != nil && !errors.Is(err, errTooManyFaults) {
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
@@ -142,6 +143,7 @@ func (s *shape) value(path string, t reflect.Type, depth int) error {
 	if len(s.bad) >= maxViolations {
 		return errTooManyFaults
 	}
+	begin := s.tokens.InputOffset()
 	token, err := s.tokens.Token()
 	if err != nil {
 		return err
@@ -156,7 +158,7 @@ func (s *shape) value(path string, t reflect.Type, depth int) error {
 		return s.array(path, t, depth)
 	}
 	if t != nil {
-		s.scalar(path, t, token)
+		s.scalar(path, t, token, s.text[begin:s.tokens.InputOffset()])
 	}
 	return nil
 }
@@ -219,7 +221,8 @@ func (s *shape) array(path string, t reflect.Type, depth int) error {
 	return err
 }
 
-func (s *shape) scalar(path string, t reflect.Type, token json.Token) {
+// scalar checks a token that stands in written.
+func (s *shape) scalar(path string, t reflect.Type, token json.Token, written []byte) {
 	wrong := func(got string) {
 		s.refuse(path, "type", typeName(t), got, typeName(t)+" is expected")
 	}
@@ -231,8 +234,8 @@ func (s *shape) scalar(path string, t reflect.Type, token json.Token) {
 			s.time(path, v)
 		} else if t.Kind() != reflect.String {
 			wrong("string")
-		} else if !core.ValidText(v) {
-			s.refuse(path, "text", "", "", "not valid UTF-8, or it has a NUL byte")
+		} else if !core.ValidText(v) || hasHalfPair(written) {
+			s.refuse(path, "text", "", "", "not valid UTF-8, or it has a NUL byte or half a surrogate pair")
 		}
 	case bool:
 		if t.Kind() != reflect.Bool {
@@ -241,6 +244,26 @@ func (s *shape) scalar(path string, t reflect.Type, token json.Token) {
 	case json.Number:
 		s.number(path, t, v)
 	}
+}
+
+// hasHalfPair reports whether a string of JSON has an escape of half a surrogate pair,
+// which is no character: encoding/json would put U+FFFD in its place.
+func hasHalfPair(written []byte) bool {
+	var high bool // the escape before this one was the first half
+	for i := 0; i < len(written); i++ {
+		var unit uint64
+		if written[i] == '\\' {
+			if i++; written[i] == 'u' {
+				unit, _ = strconv.ParseUint(string(written[i+1:i+5]), 16, 16) // the decoder has seen four digits
+				i += 4
+			}
+		}
+		if low := unit >= 0xdc00 && unit <= 0xdfff; low != high {
+			return true
+		}
+		high = unit >= 0xd800 && unit <= 0xdbff
+	}
+	return false
 }
 
 var timeType = reflect.TypeFor[time.Time]()

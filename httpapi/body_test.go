@@ -75,6 +75,10 @@ func TestABodyIsRefusedByField(t *testing.T) {
 		`"x"`:                  "body type",
 		`null`:                 "body null",
 		`{"title":"a\u0000b"}`: "title text",
+		`{"title":"\ud800"}`:   "title text",
+		`{"title":"\uDFFF","tags":["\ud83d\ude00\ude00"]}`:                     "title text, tags[0] text",
+		`{"tags":["\ud83dx\ude00","\ud83d\n","\ud83d\ud83d\ude00","\\ud800"]}`: "tags[0] text, tags[1] text, tags[2] text",
+		`{ "tags" : [ "x" , "\ud800" ] }`:                                      "tags[1] text",
 	} {
 		_, err := readInput(body, 1000)
 		require.ErrorIs(t, err, core.ErrInvalid, body)

@@ -141,6 +141,8 @@ func newAPI(p *ustat.Platform, options Options) *api {
 	a.mountCourses()
 	a.mountAuthoring()
 	a.mountLearning()
+	a.mountOrders()
+	a.mountCertificates()
 	a.mountReports()
 	a.mountFiles()
 	a.mountJobs()

@@ -38,6 +38,8 @@ func TestParametersAreStrict(t *testing.T) {
 		"price_min=-1":              {Field: "price_min", Code: "range", Limit: "0-9223372036854775807", Got: "-1"},
 		"price_min=2&price_max=1":   {Field: "price_min", Code: "max", Limit: "1", Got: "2"},
 		"currency=rub":              {Field: "currency", Code: "iso4217", Got: "rub"},
+		"currency=123":              {Field: "currency", Code: "iso4217", Got: "123"},
+		"currency=R-B":              {Field: "currency", Code: "iso4217", Got: "R-B"},
 		"rating_min=5.01":           {Field: "rating_min", Code: "range", Limit: "1-5", Got: "5.01"},
 		"rating_min=NaN":            {Field: "rating_min", Code: "range", Limit: "1-5", Got: "NaN"},
 		"rating_min=4.":             {Field: "rating_min", Code: "range", Limit: "1-5", Got: "4."},

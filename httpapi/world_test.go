@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,8 +20,10 @@ import (
 	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/courses/certificate"
 	"github.com/ustat/ustat/httpapi"
 	"github.com/ustat/ustat/internal/pgtest"
+	"github.com/ustat/ustat/payments/fake"
 	"github.com/ustat/ustat/reports"
 	"github.com/ustat/ustat/reports/xlsx"
 	"github.com/ustat/ustat/storage"
@@ -40,16 +43,18 @@ const linkKey = "0123456789abcdef0123456789abcdef"
 
 // world is a platform with one user of each kind, signed in.
 type world struct {
-	t      *testing.T
-	p      *ustat.Platform
-	b      *storage.Backend
-	queue  *tasks.Memory // nobody works it
-	h      http.Handler
-	db     *sql.DB           // to look into what is stored
-	tokens map[string]string // access tokens by username; none for anonymous
-	n      int               // makes names
-	report *reports.Report   // of the owner, done; see doneReport
-	learns *learning         // of the student; see learning
+	t          *testing.T
+	p          *ustat.Platform
+	b          *storage.Backend
+	queue      *tasks.Memory // nobody works it
+	h          http.Handler
+	db         *sql.DB           // to look into what is stored
+	tokens     map[string]string // access tokens by username; none for anonymous
+	bank       *fake.Provider
+	n          int                  // makes names
+	report     *reports.Report      // of the owner, done; see doneReport
+	learns     *learning            // of the student; see learning
+	enrollment courses.EnrollmentID // of the student; see completed
 }
 
 func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB)) *world {
@@ -58,14 +63,19 @@ func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB))
 	queue := tasks.NewMemory(nil)
 	files, err := blob.Dir(t.TempDir(), nil)
 	require.NoError(t, err)
+	printer, err := certificate.New(certificate.Options{})
+	require.NoError(t, err)
+	bank, err := fake.New(fake.Config{PayURL: "https://pay.example.org/"})
+	require.NoError(t, err)
 	p, err := ustat.New(b, &ustat.Config{
-		Queue: queue, TaskConcurrency: -1, NoRelay: true, Files: files, LinkKey: []byte(linkKey), ReportFormats: []reports.Format{xlsx.Format},
+		Payments: []courses.Payments{bank},
+		Queue:    queue, TaskConcurrency: -1, NoRelay: true, Files: files, LinkKey: []byte(linkKey), ReportFormats: []reports.Format{xlsx.Format}, Certificates: printer,
 	})
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context()))
 	h, err := httpapi.New(p, nil)
 	require.NoError(t, err)
-	w := &world{t: t, p: p, b: b, queue: queue, h: h, db: db, tokens: map[string]string{}}
+	w := &world{t: t, p: p, b: b, bank: bank, queue: queue, h: h, db: db, tokens: map[string]string{}}
 	for _, name := range principals[1:] {
 		role := core.Role(name)
 		switch name {
@@ -110,6 +120,29 @@ func (w *world) job() string {
 	newest, err := w.queue.List(w.t.Context(), tasks.JobQuery{Limit: 1})
 	require.NoError(w.t, err)
 	return fmt.Sprint(newest[0].ID)
+}
+
+// order returns the id of a new order of the student, which is paid or pending.
+func (w *world) order(paid bool) string {
+	student, err := w.p.Accounts.UserByUsername(w.t.Context(), "student")
+	require.NoError(w.t, err)
+	made, err := w.p.Courses.CreateOrder(w.t.Context(), core.Actor{UserID: student.ID, Role: student.Role}, courses.NewOrder{Course: w.course(courses.Published).slug})
+	require.NoError(w.t, err)
+	if paid {
+		event, err := w.bank.Settle(made.ID, true)
+		require.NoError(w.t, err)
+		header, body, err := w.bank.Seal(event)
+		require.NoError(w.t, err)
+		require.NoError(w.t, w.p.Courses.PaymentCallback(w.t.Context(), "fake", header, body))
+	}
+	return made.ID.String()
+}
+
+// coupon returns the code of a new coupon.
+func (w *world) coupon() string {
+	made, err := w.p.Courses.CreateCoupon(w.t.Context(), accounts.System, courses.NewCoupon{Code: w.name(), Percent: 10})
+	require.NoError(w.t, err)
+	return made.Code
 }
 
 // doneReport returns a report of the owner that is done, with a link to its file.
@@ -294,6 +327,24 @@ var requests = map[string]func(w *world, s subject) request{
 	"jobs-get":   func(w *world, _ subject) request { return request{"/admin/jobs/" + w.job() + "/", nil} },
 	"jobs-retry": func(w *world, _ subject) request { return request{"/admin/jobs/" + w.job() + "/retry/", nil} },
 
+	"orders-create": func(w *world, _ subject) request {
+		return request{"/orders/", object{"course": w.course(courses.Published).slug}}
+	},
+	"orders-list":   fixed("/orders/?status=pending", nil),
+	"orders-get":    func(w *world, _ subject) request { return request{"/orders/" + w.order(false) + "/", nil} },
+	"orders-refund": func(w *world, _ subject) request { return request{"/orders/" + w.order(true) + "/refund/", nil} },
+	"coupons-list":  fixed("/coupons/", nil),
+	"coupons-create": func(w *world, _ subject) request {
+		return request{"/coupons/", object{"code": w.name(), "percent": 10, "limit": 5}}
+	},
+	"coupons-get": func(w *world, _ subject) request { return request{"/coupons/" + w.coupon() + "/", nil} },
+	"coupons-update": func(w *world, _ subject) request {
+		return request{"/coupons/" + w.coupon() + "/", object{"percent": 20}}
+	},
+	"coupons-delete": func(w *world, _ subject) request { return request{"/coupons/" + w.coupon() + "/", nil} },
+	// of somebody who has no key
+	"payments-webhook": fixed("/payments/webhooks/fake/", object{"id": "evt"}),
+
 	"courses-top": fixed("/courses/top/", nil),
 	"courses-get": of("/", nil),
 	"courses-create": func(*world, subject) request {
@@ -357,13 +408,79 @@ var requests = map[string]func(w *world, s subject) request{
 	"lessons-update": func(_ *world, s subject) request {
 		return s.at("/lessons/"+s.lessons[0]+"/", object{"title": "Changed"})
 	},
-	"lessons-delete": func(_ *world, s subject) request { return s.at("/lessons/"+s.lessons[0]+"/", nil) },
+	"certificates-issue": func(w *world, _ subject) request {
+		return request{"/enrollments/" + w.completed() + "/certificate/", nil}
+	},
+	"certificates-get": func(w *world, _ subject) request {
+		w.certificate()
+		return request{"/enrollments/" + w.completed() + "/certificate/", nil}
+	},
+	"certificates-verify": func(w *world, _ subject) request {
+		return request{"/certificates/" + w.certificate() + "/verify/", nil}
+	},
+	"certificates-pdf":    func(w *world, _ subject) request { return request{"/certificates/" + w.certificate() + "/pdf/", nil} },
+	"lessons-file-get":    func(w *world, s subject) request { return s.at(w.withFile(s, true), nil) },
+	"lessons-file-put":    func(w *world, s subject) request { return s.at(w.withFile(s, false)+"?name=a.txt", "some text") },
+	"lessons-file-delete": func(w *world, s subject) request { return s.at(w.withFile(s, true), nil) },
+	"lessons-delete":      func(_ *world, s subject) request { return s.at("/lessons/"+s.lessons[0]+"/", nil) },
 	"lessons-reorder": func(_ *world, s subject) request {
 		return s.at("/lessons/reorder/", object{"module": s.modules[0], "lessons": []string{s.lessons[1], s.lessons[0]}})
 	},
 }
 
 type object = map[string]any
+
+// completed returns the id of an enrollment of the student in a course of the owner
+// that is completed.
+func (w *world) completed() string {
+	if w.enrollment != 0 {
+		return fmt.Sprint(w.enrollment)
+	}
+	t, ctx, s := w.t, w.t.Context(), w.course(courses.Published)
+	_, err := w.p.Courses.Edit(ctx, accounts.System, s.slug, courses.CourseEdit{Price: &core.Money{Currency: "USD"}})
+	require.NoError(t, err)
+	student, err := w.p.Accounts.UserByUsername(ctx, "student")
+	require.NoError(t, err)
+	by := core.Actor{UserID: student.ID, Role: student.Role}
+	e, err := w.p.Courses.Enroll(ctx, by, s.slug, "")
+	require.NoError(t, err)
+	for _, text := range s.lessons {
+		id, err := strconv.ParseInt(text, 10, 64)
+		require.NoError(t, err)
+		_, err = w.p.Courses.CompleteLesson(ctx, by, e.ID, courses.LessonID(id))
+		require.NoError(t, err)
+	}
+	w.enrollment = e.ID
+	return fmt.Sprint(e.ID)
+}
+
+// certificate returns the code of the certificate of completed.
+func (w *world) certificate() string {
+	w.completed()
+	c, err := w.p.Courses.IssueCertificate(w.t.Context(), accounts.System, w.enrollment)
+	require.NoError(w.t, err)
+	return c.Code
+}
+
+// withFile makes the first lesson of a course one with a file, where it is a course, and
+// returns the path of that.
+func (w *world) withFile(s subject, ready bool) string {
+	t, ctx := w.t, w.t.Context()
+	if s.slug == "x" { // only the path is asked for
+		return "/lessons/1/file/"
+	}
+	id, err := strconv.ParseInt(s.lessons[0], 10, 64)
+	require.NoError(t, err)
+	kind := courses.File
+	_, err = w.p.Courses.EditLesson(ctx, accounts.System, s.slug, courses.LessonID(id), courses.LessonEdit{Kind: &kind})
+	require.NoError(t, err)
+	if ready {
+		f, err := w.p.Courses.Upload(ctx, accounts.System, s.slug, courses.LessonID(id), courses.NewFile{Name: "Notes.pdf", Body: strings.NewReader("%PDF-1.7\n")})
+		require.NoError(t, err)
+		require.NoError(t, w.p.Courses.ProcessLessonFile(ctx, f.ID))
+	}
+	return "/lessons/" + s.lessons[0] + "/file/"
+}
 
 func fixed(path string, body any) func(*world, subject) request {
 	return func(*world, subject) request { return request{path, body} }
@@ -446,7 +563,7 @@ func (w *world) snapshot() string {
 	var out strings.Builder
 	for _, table := range []string{
 		"users", "profiles", "specializations", "producer_teachers", "categories", "tags", "courses", "course_stats", "course_tags", "course_slugs",
-		"modules", "lessons", "reports", "outbox", "audit",
+		"modules", "lessons", "lesson_files", "orders", "coupons", "coupon_uses", "entitlements", "enrollments", "certificates", "reports", "outbox", "audit",
 	} {
 		rows, err := w.db.QueryContext(w.t.Context(), "SELECT * FROM ustat_"+table+" ORDER BY 1, 2")
 		require.NoError(w.t, err)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // coursesHeader names the columns of the report on courses.
@@ -21,6 +22,9 @@ func (s *Service) courses(ctx context.Context, by core.Actor, f Filter, w Writer
 		header[i] = Text(name)
 	}
 	if err := w.Row(header...); err != nil {
+		return 0, err
+	}
+	if err := fault.Hit("reports.make.after_header"); err != nil {
 		return 0, err
 	}
 	statuses := courses.Statuses[:]

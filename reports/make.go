@@ -14,6 +14,7 @@ import (
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // Make writes a report that was asked for: it is the handler of EventRequested. Run
@@ -31,7 +32,13 @@ func (s *Service) Make(ctx context.Context, id uuid.UUID) error {
 		return err // finished, or gone
 	}
 	key := r.Files[len(r.Files)-1]
+	if err := fault.Hit("reports.make.after_begin"); err != nil {
+		return err
+	}
 	rows, err := s.write(ctx, r, key)
+	if err == nil {
+		err = fault.Hit("reports.make.after_put")
+	}
 	switch {
 	case err == nil:
 		return s.end(ctx, id, key, func(r *Report) { r.State, r.Rows = Done, rows })
@@ -93,6 +100,9 @@ func (s *Service) end(ctx context.Context, id uuid.UUID, key blob.Key, how func(
 		return tx.UpdateReport(ctx, r)
 	})
 	if err != nil {
+		return err
+	}
+	if err := fault.Hit("reports.make.after_end"); err != nil {
 		return err
 	}
 	for _, other := range extra {
@@ -205,6 +215,9 @@ func (s *Service) Cleanup(ctx context.Context, before time.Time, limit int) (rem
 			gone = append(gone, r.ID)
 		}
 		errs = append(errs, err)
+	}
+	if err := fault.Hit("reports.cleanup.after_files"); err != nil {
+		return 0, err
 	}
 	if len(gone) > 0 {
 		errs = append(errs, s.c.Store.Update(ctx, func(ctx context.Context, tx Tx) (err error) {

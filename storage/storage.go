@@ -12,6 +12,7 @@ import (
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/reports"
+	"github.com/ustat/ustat/reviews"
 )
 
 // Backend is one store a domain, and what they share. It is a plain struct: copy
@@ -20,6 +21,7 @@ type Backend struct {
 	Accounts accounts.Store
 	Courses  courses.Store
 	Reports  reports.Store // nil where no reports are made
+	Reviews  reviews.Store // nil where there are no reviews
 	Keys     Keys
 	Schema   Schema
 	// Atomic runs fn in one transaction of the database that Join joins: nil commits, an
@@ -77,6 +79,11 @@ func (b *Backend) Join(tx *sql.Tx) (*Backend, error) {
 	}
 	if b.Reports != nil {
 		if joined.Reports, err = join(b.Reports, tx, "reports"); err != nil {
+			return nil, err
+		}
+	}
+	if b.Reviews != nil {
+		if joined.Reviews, err = join(b.Reviews, tx, "reviews"); err != nil {
 			return nil, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -85,4 +86,14 @@ func decodeEvent(args json.RawMessage) (core.Event, error) {
 	var w wireEvent
 	err := json.Unmarshal(args, &w)
 	return core.Event(w), err
+}
+
+// Event returns the event that the job brings to its subscriber, and false for a job
+// of another kind.
+func (j Job) Event() (core.Event, bool) {
+	if !strings.HasPrefix(j.Kind, eventsKind) {
+		return core.Event{}, false
+	}
+	event, err := decodeEvent(j.Args)
+	return event, err == nil
 }

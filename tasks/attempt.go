@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // unknownWait is how long a job waits for a process that knows its kind and version.
@@ -45,6 +47,7 @@ func Discard(err error) error {
 type attempter struct {
 	handlers map[string]handler
 	grace    time.Duration // how long a handler may go on after its deadline
+	jitter   func(most time.Duration) time.Duration
 	log      *slog.Logger
 	stats    *counters
 }
@@ -69,7 +72,7 @@ func (a *attempter) do(ctx context.Context, job Job) Outcome {
 		return Outcome{Result: Postponed, After: later.wait}
 	}
 	a.stats.failed.Add(1)
-	outcome := Outcome{Result: Failed, After: backoff(h.backoff, job.Attempt), Error: cutError(err)}
+	outcome := Outcome{Result: Failed, After: a.backoff(h.backoff, job.Attempt), Error: cutError(err)}
 	if errors.As(err, new(discardError)) {
 		outcome.Result = Refused
 	}
@@ -93,13 +96,11 @@ func (a *attempter) call(ctx context.Context, job Job, h handler) error {
 	ended := make(chan error, 1) // an abandoned handler ends into it
 	go func() {
 		err := errGoexit
-		defer func() {
-			if r := recover(); r != nil {
-				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-			}
-			ended <- err
-		}()
-		err = h.run(ctx, job)
+		defer func() { ended <- err }()
+		defer recovered(&err)
+		if err = h.run(ctx, job); err == nil {
+			err = fault.Hit("tasks.attempt.after_handler")
+		}
 	}()
 	select {
 	case err := <-ended:
@@ -118,15 +119,25 @@ func (a *attempter) call(ctx context.Context, job Job, h handler) error {
 	}
 }
 
+// chance returns 0 to most.
+func chance(most time.Duration) time.Duration { return rand.N(most + 1) }
+
+// recovered, deferred, makes a panic an error.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+	}
+}
+
 // backoff returns the wait after the n-th failed attempt: first, doubling up to
-// maxBackoff, with up to a tenth added by chance.
-func backoff(first time.Duration, n int) time.Duration {
+// maxBackoff, with a jitter of up to a tenth.
+func (a *attempter) backoff(first time.Duration, n int) time.Duration {
 	wait := first
 	for ; n > 1 && wait < maxBackoff; n-- {
 		wait *= 2 // maxBackoff doubled is far from overflow
 	}
 	wait = min(wait, maxBackoff)
-	return wait + rand.N(wait/10+1)
+	return wait + a.jitter(wait/10)
 }
 
 // cutError returns the text of an error, valid and at most MaxError bytes long.

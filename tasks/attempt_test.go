@@ -9,6 +9,7 @@ import (
 
 func TestBackoffDoublesUpToAnHourWithoutOverflow(t *testing.T) {
 	t.Parallel()
+	backoff := (&attempter{jitter: chance}).backoff
 	for n := 1; n <= 10_000; n++ {
 		want := min(time.Second<<min(n-1, 30), maxBackoff)
 		require.GreaterOrEqual(t, backoff(time.Second, n), want)

@@ -75,8 +75,8 @@ type Insert struct {
 	// means DefaultMaxAttempts.
 	MaxAttempts int
 	// Timeout is how long an attempt may take, 1 ms to 24 h. One that takes longer, by
-	// more than a minute, is held to be lost with its process. Zero means
-	// DefaultTimeout.
+	// more than a grace that the queue allows, is held to be lost with its process. Zero
+	// means DefaultTimeout.
 	Timeout time.Duration
 }
 

@@ -52,7 +52,10 @@ type Subscription struct {
 func (s Subscription) takes(typ string) bool { return s.Types == nil || slices.Contains(s.Types, typ) }
 
 // kind is the kind of job that brings events to the subscriber.
-func (s Subscription) kind() string { return "events." + s.Name }
+func (s Subscription) kind() string { return eventsKind + s.Name }
+
+// eventsKind begins the kinds of jobs that bring events.
+const eventsKind = "events."
 
 // Periodic is work that is done once in each period.
 type Periodic struct {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // Source is a store whose events are to be delivered.
@@ -85,8 +86,10 @@ func (r *relay) wakeUnless(away bool) <-chan struct{} {
 	return r.wake
 }
 
-// drain takes events over until there are none.
-func (r *relay) drain(ctx context.Context) error {
+// drain takes events over until there are none. A panic, of a store or a queue, is an
+// error.
+func (r *relay) drain(ctx context.Context) (err error) {
+	defer recovered(&err)
 	for {
 		n, err := r.block(ctx)
 		if err != nil || n < relayBlock {
@@ -105,6 +108,9 @@ func (r *relay) block(ctx context.Context) (int, error) {
 	if err != nil || len(events) == 0 {
 		return 0, err
 	}
+	if err := fault.Hit("tasks.relay.after_pending"); err != nil {
+		return 0, err
+	}
 	ids := make([]uuid.UUID, len(events))
 	var jobs []Insert
 	for i, e := range events {
@@ -119,6 +125,9 @@ func (r *relay) block(ctx context.Context) (int, error) {
 		if err := r.queue.Insert(ctx, jobs...); err != nil {
 			return 0, err
 		}
+	}
+	if err := fault.Hit("tasks.relay.after_insert"); err != nil {
+		return 0, err
 	}
 	if err := r.source.Outbox.Done(ctx, ids...); err != nil {
 		return 0, err
@@ -167,7 +176,6 @@ func (s *schedule) run(ctx context.Context) {
 	if len(s.periodic) == 0 {
 		return
 	}
-	s.asked = map[string]int64{}
 	ticker := time.NewTicker(250 * time.Millisecond)
 	defer ticker.Stop()
 	for away := false; ; {
@@ -184,8 +192,10 @@ func (s *schedule) run(ctx context.Context) {
 	}
 }
 
-// ask asks for the jobs of the periods that have begun since it was last called.
-func (s *schedule) ask(ctx context.Context) error {
+// ask asks for the jobs of the periods that have begun since it was last called. A
+// panic of the queue is an error.
+func (s *schedule) ask(ctx context.Context) (err error) {
+	defer recovered(&err)
 	now := s.clock.Now().UnixNano()
 	var due []Insert
 	numbers := map[string]int64{}

@@ -92,8 +92,7 @@ func (r *Runner) Start(ctx context.Context) error {
 	c := r.config
 	c.Registry.seal()
 	if c.Concurrency > 0 {
-		a := &attempter{handlers: c.Registry.handlers, grace: c.Grace, log: c.Logger, stats: &r.stats}
-		if err := c.Queue.Start(ctx, Work{Concurrency: c.Concurrency, Do: a.do}); err != nil {
+		if err := c.Queue.Start(ctx, Work{Concurrency: c.Concurrency, Do: r.attempter().do}); err != nil {
 			return err
 		}
 	}
@@ -101,19 +100,36 @@ func (r *Runner) Start(ctx context.Context) error {
 	if c.NoRelay {
 		return nil
 	}
-	schedule := &schedule{periodic: c.Registry.periodic, queue: c.Queue, clock: c.Clock, log: c.Logger}
-	loops := []func(context.Context){schedule.run}
-	for _, source := range c.Sources {
-		relay := &relay{
-			source: source, queue: c.Queue, subscriptions: c.Registry.subscriptions, poll: c.Poll, log: c.Logger, stats: &r.stats, wake: make(chan struct{}, 1),
-		}
-		if store, ok := source.Outbox.(core.Notifier); ok {
+	loops := []func(context.Context){r.schedule().run}
+	for _, relay := range r.relays() {
+		if store, ok := relay.source.Outbox.(core.Notifier); ok {
 			store.OnCommit(relay.nudge)
 		}
 		loops = append(loops, relay.run)
 	}
 	r.back.start(loops...)
 	return nil
+}
+
+func (r *Runner) attempter() *attempter {
+	c := r.config
+	return &attempter{handlers: c.Registry.handlers, grace: c.Grace, jitter: chance, log: c.Logger, stats: &r.stats}
+}
+
+func (r *Runner) schedule() *schedule {
+	c := r.config
+	return &schedule{periodic: c.Registry.periodic, queue: c.Queue, clock: c.Clock, log: c.Logger, asked: map[string]int64{}}
+}
+
+func (r *Runner) relays() []*relay {
+	c := r.config
+	relays := make([]*relay, len(c.Sources))
+	for i, source := range c.Sources {
+		relays[i] = &relay{
+			source: source, queue: c.Queue, subscriptions: c.Registry.subscriptions, poll: c.Poll, log: c.Logger, stats: &r.stats, wake: make(chan struct{}, 1),
+		}
+	}
+	return relays
 }
 
 // Stop ends the relay, then the work, as Queue.Stop does. It may be called twice,

@@ -30,6 +30,7 @@ type outbox struct {
 	pending  []core.Event
 	away     error
 	undone   bool // Done fails
+	broken   bool // Pending panics
 	asked    int
 	onCommit func()
 }
@@ -37,7 +38,9 @@ type outbox struct {
 func (o *outbox) Pending(_ context.Context, limit int) ([]core.Event, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.asked++
+	if o.asked++; o.broken {
+		panic("a broken store")
+	}
 	return append([]core.Event(nil), o.pending[:min(limit, len(o.pending))]...), o.away
 }
 
@@ -217,6 +220,20 @@ func TestAStoreThatIsAwayStopsNoOther(t *testing.T) {
 	eventually(t, func() bool { return got.Load() == 1 }, "the other store's")
 	gone.set(func() { gone.away = nil })
 	eventually(t, func() bool { return got.Load() == 2 }, "and its own when it is back")
+}
+
+func TestAStoreThatPanicsEndsNoProcess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.box.broken = true
+	var got atomic.Int64
+	w.subscribe(tasks.Subscription{Name: "s", Handle: func(context.Context, core.Event) error { got.Add(1); return nil }})
+	w.start()
+	require.NoError(t, w.box.Emit(t.Context(), event("x")))
+	asked := func() (n int) { w.box.set(func() { n = w.box.asked }); return n }
+	eventually(t, func() bool { return asked() > 2 }, "the relay goes on")
+	w.box.set(func() { w.box.broken = false })
+	eventually(t, func() bool { return got.Load() == 1 }, "and delivers when the store is mended")
 }
 
 func TestACommitWakesTheRelay(t *testing.T) {

@@ -31,12 +31,6 @@ type Filter struct {
 	Kind  string
 }
 
-// JobPage is one page of jobs.
-type JobPage struct {
-	Items []Job
-	Next  string // cursor of the next page; empty on the last one
-}
-
 // mayManage holds who may see jobs and try them again: admins.
 func (s *Service) mayManage(by core.Actor) error {
 	switch {
@@ -52,29 +46,16 @@ func (s *Service) mayManage(by core.Actor) error {
 
 // List returns jobs, the newest first, to admins. It fails with core.ErrInvalid for
 // a state that is none and with core.ErrCursor.
-func (s *Service) List(ctx context.Context, by core.Actor, f Filter, page core.Page) (JobPage, error) {
+func (s *Service) List(ctx context.Context, by core.Actor, f Filter, page core.Page) (core.PageOf[Job], error) {
 	ctx = core.WithOperation(ctx, "tasks.List")
 	if err := s.mayManage(by); err != nil {
-		return JobPage{}, err
+		return core.PageOf[Job]{}, err
 	}
-	limit, err := page.Size()
-	if err != nil {
-		return JobPage{}, err
-	}
-	q := JobQuery{State: f.State, Kind: f.Kind, Limit: limit + 1}
-	list := "tasks.jobs/" + string(f.State) + "/" + f.Kind
-	if page.Cursor != "" {
-		if err := s.c.Cursors.Open(list, page.Cursor, &q.Before); err != nil {
-			return JobPage{}, err
-		}
-	}
-	jobs, err := s.c.Queue.List(ctx, q)
-	if err != nil || len(jobs) <= limit {
-		return JobPage{Items: jobs}, err
-	}
-	jobs = jobs[:limit]
-	next, err := s.c.Cursors.Seal(list, jobs[limit-1].ID)
-	return JobPage{Items: jobs, Next: next}, err
+	return core.ReadPage(s.c.Cursors, "tasks.jobs/"+string(f.State)+"/"+f.Kind, page,
+		func(before int64, limit int) ([]Job, error) {
+			return s.c.Queue.List(ctx, JobQuery{State: f.State, Kind: f.Kind, Before: before, Limit: limit})
+		},
+		func(j Job) int64 { return j.ID })
 }
 
 // Get returns a job to admins, or fails with ErrJobNotFound.

@@ -8,9 +8,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/transfer"
+	"github.com/ustat/ustat/ustattest"
 )
 
 func TestWhatAnAuthorChangesBesideAnImportIsKept(t *testing.T) {
@@ -61,6 +64,34 @@ func TestWhatAnAuthorChangesBesideAnImportIsKept(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "Imported", lessons[0].Title)
 			require.True(t, lessons[0].FreePreview, "the author's")
+		})
+	}
+}
+
+func TestATeacherWhoIsDemotedBesideAnImportGetsNoCourse(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(testing.TB) *storage.Backend{"sqlite": open, "postgres": openPostgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			backend := open(t)
+			files := good()
+			importAll(t, backend, map[string]string{"categories.csv": files["categories.csv"], "users.csv": files["users.csv"]})
+			copied := *backend
+			copied.Courses = &raced{Store: backend.Courses, before: func() {
+				require.NoError(t, backend.Accounts.Update(t.Context(), func(ctx context.Context, tx accounts.Tx) error {
+					users, err := tx.UsersForUpdate(ctx, "ann")
+					if err != nil {
+						return err
+					}
+					users[0].Role = core.Student
+					return tx.UpdateUsers(ctx, users[0])
+				}))
+			}}
+			_, refused, _ := importAll(t, &copied, map[string]string{"courses.csv": files["courses.csv"]})
+			require.Equal(t, []string{
+				`courses.csv:2:teacher: the user "ann" is a student and may not teach`, `courses.csv:3:teacher: the user "ann" is a student and may not teach`,
+			}, refused)
+			require.NoError(t, ustattest.CheckInvariants(t.Context(), backend))
 		})
 	}
 }

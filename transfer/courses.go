@@ -303,8 +303,10 @@ func sameTags(a, b []courses.Tag) bool {
 func (t *catalogue) write(ctx context.Context, inserts, updates []courses.Course) error {
 	var tags []courses.Tag
 	seen := map[string]bool{}
+	var teachers []core.UserID // who are given a course
 	for _, list := range [...][]courses.Course{inserts, updates} {
 		for _, c := range list {
+			teachers = append(teachers, c.Teacher.ID)
 			for _, tag := range c.Tags {
 				if !seen[tag.Slug] {
 					seen[tag.Slug] = true
@@ -313,6 +315,8 @@ func (t *catalogue) write(ctx context.Context, inserts, updates []courses.Course
 			}
 		}
 	}
+	slices.Sort(teachers)
+	teachers = slices.Compact(teachers)
 	bySlug(tags) // so that two imports at once take them in one order
 	planned := make(map[courses.CourseID]int64, len(updates))
 	for _, c := range updates {
@@ -320,6 +324,9 @@ func (t *catalogue) write(ctx context.Context, inserts, updates []courses.Course
 	}
 	return t.store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
 		if err := unchanged(ctx, planned, tx.LockCourses); err != nil {
+			return err
+		}
+		if err := stillTeach(ctx, tx, teachers); err != nil {
 			return err
 		}
 		ids := map[string]courses.TagID{}
@@ -342,6 +349,18 @@ func (t *catalogue) write(ctx context.Context, inserts, updates []courses.Course
 		}
 		return tx.UpdateCourses(ctx, tagged(updates, ids))
 	})
+}
+
+// stillTeach keeps the teachers of a batch to that until the end of the transaction. It
+// fails with errChanged if one has lost the right to teach since the plan.
+func stillTeach(ctx context.Context, tx courses.Tx, teachers []core.UserID) error {
+	standings, err := tx.LockTeachers(ctx, teachers)
+	for _, now := range standings {
+		if now.Role.Rank() < core.Teacher.Rank() {
+			return errChanged
+		}
+	}
+	return err
 }
 
 // tagged returns a copy of list whose tags have ids.

@@ -111,7 +111,7 @@ func awkward(t testing.TB, b *storage.Backend) {
 	zed, err := b.Accounts.UserByUsername(t.Context(), "zed")
 	require.NoError(t, err)
 	zed.Bio = "a\r\nb\rc"
-	require.NoError(t, b.Accounts.Update(t.Context(), func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateUser(ctx, zed) }))
+	require.NoError(t, b.Accounts.Update(t.Context(), func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateUsers(ctx, zed) }))
 	a, err := b.Courses.CourseBySlug(t.Context(), "a")
 	require.NoError(t, err)
 	a.Description, a.TextPolicy = "plain < text\n<script>", 0 // of an old policy

@@ -2,6 +2,7 @@ package transfer_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -236,4 +237,23 @@ func TestAFolderThatIsNotThereIsAnError(t *testing.T) {
 	t.Parallel()
 	_, err := transfer.Import(t.Context(), open(t), os.DirFS(filepath.Join(t.TempDir(), "nothing")), nil)
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestChangedUsersCostAFixedNumberOfStatements(t *testing.T) {
+	t.Parallel()
+	backend := open(t)
+	statements := func(n int, role string) int {
+		rows := usersHeader
+		for i := range n {
+			rows += fmt.Sprintf("user-%d,user-%d@example.org,%s,,,\n", i, i, role)
+		}
+		ctx, queries := storage.CountQueries(t.Context())
+		report, err := transfer.Import(ctx, backend, os.DirFS(folder(t, map[string]string{"users.csv": rows})), nil)
+		require.NoError(t, err)
+		require.Equal(t, n, report.Total().Inserted+report.Total().Updated)
+		return queries.Count()
+	}
+	statements(300, "student")
+	few := statements(2, "teacher")
+	require.Equal(t, few, statements(300, "producer"))
 }

@@ -280,6 +280,8 @@ func update(ctx context.Context, tx accounts.Tx, rows []user, inserts []accounts
 	if err := checkAuthority(ctx, tx, len(admins), rows, byName, inserts); err != nil {
 		return err
 	}
+	var changed []accounts.User
+	var moved []core.UserID // to another role
 	for i := range rows {
 		u := byName[rows[i].username]
 		next := rows[i].over(u)
@@ -287,16 +289,15 @@ func update(ctx context.Context, tx accounts.Tx, rows []user, inserts []accounts
 			continue
 		}
 		next.UpdatedAt = now
-		if err := tx.UpdateUser(ctx, next); err != nil {
-			return err
-		}
-		if next.Role != u.Role { // links of the old role no longer fit
-			if err := tx.UnlinkAll(ctx, u.ID); err != nil {
-				return err
-			}
+		changed = append(changed, next)
+		if next.Role != u.Role {
+			moved = append(moved, u.ID)
 		}
 	}
-	return nil
+	if err := tx.UpdateUsers(ctx, changed...); err != nil {
+		return err
+	}
+	return tx.UnlinkAll(ctx, moved...) // links of the old role no longer fit
 }
 
 var errAuthority = core.ErrConflict.Withf("somebody has changed roles or courses meanwhile")

@@ -236,19 +236,19 @@ func (c *checker) admins() error {
 }
 
 func (c *checker) events() error {
-	for name, store := range outboxes(c.b) {
-		events, err := store.Pending(c.ctx, maxEvents)
+	for _, source := range sources(c.b) {
+		events, err := source.Outbox.Pending(c.ctx, maxEvents)
 		if err != nil {
 			return err
 		}
 		seen := make(map[uuid.UUID]bool, len(events))
 		for _, e := range events {
 			if seen[e.ID] {
-				c.addf("the event %s of %s waits twice", e.ID, name)
+				c.addf("the event %s of %s waits twice", e.ID, source.Name)
 			}
 			seen[e.ID] = true
 			if e.ID.Version() != 7 || e.Type == "" || e.Version < 1 || e.Subject == "" || e.At.IsZero() || !json.Valid(e.Payload) {
-				c.addf("the event %s of %s, %q about %q, is not whole", e.ID, name, e.Type, e.Subject)
+				c.addf("the event %s of %s, %q about %q, is not whole", e.ID, source.Name, e.Type, e.Subject)
 			}
 		}
 	}

@@ -1,16 +1,17 @@
 // Package ustattest is for the tests of programs that embed Ustat: a platform in
-// memory with a clock that the test moves, the events that it has emitted, and a
-// check that nothing in a storage contradicts itself.
+// memory with a clock that the test moves, whose events and jobs run when the test
+// says so and can be looked at, and a check that nothing in a storage contradicts
+// itself.
 //
-//	p := ustattest.New(t)
+//	p := ustattest.New(t, ustattest.WithSetup(func(p *ustat.Platform) error { return p.Subscribe(…) }))
 //	course, err := p.Courses.Create(ctx, teacher, …)
+//	require.NoError(t, p.Drain(ctx))
 //	p.Clock.Advance(time.Hour)
 //	require.NoError(t, ustattest.CheckInvariants(ctx, p.Backend))
 package ustattest
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/storage/sqlite"
+	"github.com/ustat/ustat/tasks"
 )
 
 // Platform is a started platform for one test.
@@ -27,6 +29,10 @@ type Platform struct {
 	*ustat.Platform
 	Backend *storage.Backend
 	Clock   *Clock
+
+	log    eventLog
+	queue  tasks.Queue
+	runner *tasks.Runner // of Drain; nil with a queue of the test's own
 }
 
 // Option changes what New makes.
@@ -35,6 +41,7 @@ type Option func(*options)
 type options struct {
 	backend *storage.Backend
 	config  ustat.Config
+	setup   func(p *ustat.Platform) error
 }
 
 // WithBackend gives the platform a backend other than a SQLite database in memory.
@@ -42,12 +49,20 @@ type options struct {
 func WithBackend(b *storage.Backend) Option { return func(o *options) { o.backend = b } }
 
 // WithConfig gives the platform a config. Its Clock is replaced by the platform's;
-// without a Hasher it gets one that is quick and weak.
+// without a Hasher it gets one that is quick and weak. Without a Queue it gets a
+// tasks.Memory that only Drain works; with one of its own, jobs are worked in the
+// background as the config says, and Drain fails.
 func WithConfig(c ustat.Config) Option { return func(o *options) { o.config = c } }
 
+// WithSetup has setup called before the platform is started: that is when subscribers,
+// kinds of jobs and periodic work are added.
+func WithSetup(setup func(p *ustat.Platform) error) Option {
+	return func(o *options) { o.setup = setup }
+}
+
 // New returns a started platform, which is stopped at the end of the test. By
-// default it is in memory, and its passwords are hashed quickly and weakly. What
-// cannot be made fails the test.
+// default it is in memory, its jobs wait for Drain, and its passwords are hashed
+// quickly and weakly. What cannot be made fails the test.
 func New(t testing.TB, opts ...Option) *Platform {
 	t.Helper()
 	var o options
@@ -72,47 +87,40 @@ func New(t testing.TB, opts ...Option) *Platform {
 	}
 	clock := NewClock(Epoch)
 	o.config.Clock = clock
-	p, err := ustat.New(o.backend, &o.config)
+	drains := o.config.Queue == nil
+	if drains {
+		o.config.Queue, o.config.NoRelay, o.config.TaskConcurrency = tasks.NewMemory(clock), true, -1
+	}
+	made, err := ustat.New(o.backend, &o.config)
 	must(err)
 	t.Cleanup(func() {
-		if err := p.Stop(ctx); err != nil {
+		if err := made.Stop(ctx); err != nil {
 			t.Errorf("ustattest: stop: %v", err)
 		}
 	})
-	must(p.Start(ctx))
-	return &Platform{Platform: p, Backend: o.backend, Clock: clock}
-}
-
-// maxEvents bounds what Events reads of one store.
-const maxEvents = 100_000
-
-// Events returns what the platform has emitted and nobody has been given yet,
-// oldest first, of the types that are named, or of all.
-func (p *Platform) Events(t testing.TB, types ...string) []core.Event {
-	t.Helper()
-	var all []core.Event
-	for name, store := range outboxes(p.Backend) {
-		events, err := store.Pending(context.Background(), maxEvents)
-		if err != nil {
-			t.Fatalf("ustattest: events of %s: %v", name, err)
-		}
-		for _, e := range events {
-			if len(types) == 0 || slices.Contains(types, e.Type) {
-				all = append(all, e)
-			}
-		}
+	p := &Platform{Platform: made, Backend: o.backend, Clock: clock, queue: o.config.Queue}
+	must(p.Subscribe(tasks.Subscription{Name: logName, Version: anyVersion, Handle: p.log.keep}))
+	if o.setup != nil {
+		must(o.setup(made))
 	}
-	slices.SortFunc(all, func(a, b core.Event) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	return all
+	must(made.Start(ctx))
+	if drains {
+		p.runner, err = tasks.NewRunner(tasks.Config{Registry: made.Tasks, Queue: p.queue, Sources: sources(o.backend), Clock: clock, Logger: o.config.Logger})
+		must(err)
+	}
+	return p
 }
 
-// outboxes returns what has events in a backend, by name.
-func outboxes(b *storage.Backend) map[string]core.Outbox {
-	boxes := map[string]core.Outbox{"accounts": b.Accounts, "courses": b.Courses}
+// sources returns what has events in a backend.
+func sources(b *storage.Backend) []tasks.Source {
+	all := []tasks.Source{{Name: "accounts", Outbox: b.Accounts}, {Name: "courses", Outbox: b.Courses}}
 	if b.Reports != nil {
-		boxes["reports"] = b.Reports
+		all = append(all, tasks.Source{Name: "reports", Outbox: b.Reports})
 	}
-	return boxes
+	if b.Reviews != nil {
+		all = append(all, tasks.Source{Name: "reviews", Outbox: b.Reviews})
+	}
+	return all
 }
 
 // Epoch is when the clock of a new Platform stands: a leap day.

@@ -135,7 +135,18 @@ var breaks = []struct {
 	{`the event 00000000-0000-4000-8000-000000000000 of courses, "x" about "y", is not whole`, []string{
 		"INSERT INTO ustat_outbox (id, store, type, version, subject, actor_id, at, payload) VALUES ('00000000-0000-4000-8000-000000000000', 'courses', 'x', 1, 'y', 0, '2028-01-01 00:00:00+00:00', '{}')",
 	}},
+	{"numbers of a course that are not those of its published reviews", []string{review("'published'", "0, 0, 0")}},
+	{"a course that is listed with other numbers than its reviews have", []string{"INSERT INTO ustat_review_stats (course_id, version) SELECT id, 1 FROM ustat_courses"}},
+	{"a review that counts other votes than it has", []string{review("'pending'", "1, 0, 0")}},
+	{"a review that counts other comments than it has", []string{review("'pending'", "0, 1, 0")}},
+	{"a review that counts other reports than wait", []string{review("'pending'", "0, 0, 1")}},
 	{"an event without a store, a type, a version or a subject", []string{"UPDATE ustat_outbox SET version = 0, done_at = at"}},
+}
+
+// review is the statement that adds a review with these votes, comments and reports.
+func review(status, numbers string) string {
+	return "INSERT INTO ustat_reviews (course_id, user_id, rating, text, status, reason, trust, reply_text, reply_by, created_at, updated_at, helpful, comments, reports)" +
+		" SELECT id, 1, 5, '', " + status + ", '', 0, '', 0, created_at, created_at, " + numbers + " FROM ustat_courses WHERE slug = 'renamed'"
 }
 
 func TestCheckInvariantsFindsWhatIsBroken(t *testing.T) {

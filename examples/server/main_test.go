@@ -289,6 +289,64 @@ func TestAReportIsWrittenAndFetched(t *testing.T) {
 	require.Equal(t, statusOK, <-ended, errs.String())
 }
 
+func TestACourseOfTheDemonstrationIsBought(t *testing.T) {
+	t.Parallel()
+	addr := freeAddr(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var out, errs bytes.Buffer
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"--db", filepath.Join(t.TempDir(), "p.db"), "--addr", addr}, strings.NewReader(""), &out, &errs)
+	}()
+	var list struct {
+		Results []struct {
+			Slug  string
+			Price struct {
+				Amount int `json:"amount_minor"`
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal(waitFor(t, "http://"+addr+"/api/v1/courses/"), &list))
+	send := func(method, url, kind, token, body string) (text []byte) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+		require.NoError(t, err)
+		r.Header.Set("Content-Type", kind)
+		r.Header.Set("Authorization", "Bearer "+token)
+		response, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		text, err = io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.Less(t, response.StatusCode, 300, "%s", text)
+		return text
+	}
+	var session struct {
+		Token string `json:"access_token"`
+	}
+	require.NoError(t, json.Unmarshal(send("POST", "http://"+addr+"/api/v1/auth/login/", "application/json", "", `{"username":"masha-k","password":"demo"}`), &session))
+	bought := false
+	for _, c := range list.Results {
+		if c.Price.Amount == 0 {
+			continue
+		}
+		var order struct {
+			ID, Status string
+			PayURL     string `json:"pay_url"`
+		}
+		require.NoError(t, json.Unmarshal(send("POST", "http://"+addr+"/api/v1/orders/", "application/json", session.Token, `{"course":"`+c.Slug+`"}`), &order))
+		require.Contains(t, string(send("GET", order.PayURL, "", "", "")), "no money is moved")
+		require.Contains(t, string(send("POST", order.PayURL, "application/x-www-form-urlencoded", "", "do=pay")), "The payment is paid")
+		require.NoError(t, json.Unmarshal(send("GET", "http://"+addr+"/api/v1/orders/"+order.ID+"/", "", session.Token, ""), &order))
+		require.Equal(t, "paid", order.Status)
+		bought = true
+		break
+	}
+	require.True(t, bought, "no course of the demonstration has a price")
+	stop()
+	require.Equal(t, statusOK, <-ended, errs.String())
+}
+
 // A process that only serves, and a worker beside it that delivers its events.
 func TestAWorkerServesItsHealthAndDoesTheWork(t *testing.T) {
 	t.Parallel()

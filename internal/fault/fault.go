@@ -37,9 +37,29 @@ var Points = []string{
 	"courses.changed.after_audit",
 	"courses.move.after_update",
 	"courses.move.after_recount",
+	"tasks.relay.after_pending", // nothing has been taken over
+	"tasks.relay.after_insert",  // the queue has the jobs, and the outbox has the events still
+	"reports.make.after_begin",
+	"reports.make.after_header", // of the file, which is being written
+	"reports.make.after_put",    // the file is there, and the report does not know
+	"reports.make.after_end",    // the report is done, and files of earlier attempts are there
+	"tasks.attempt.after_handler",
+	"reports.cleanup.after_files",
+	"courses.process_file.after_replaced",
 	"courses.seat.after_write",
 	"courses.unseat.after_write",
 	"courses.promote.after_write",
+	"courses.order.after_coupon",
+	"courses.order.after_release",
+	"courses.order.after_insert",
+	"courses.order.before_payment",
+	"courses.order.after_payment",
+	"courses.settle.after_event",
+	"courses.settle.after_order",
+	"courses.settle.after_right",
+	"courses.refund.after_right",
+	"courses.refund.before_payment",
+	"courses.refund.after_payment",
 	"courses.complete.after_progress",
 	"courses.complete.after_update",
 	"sqlstore.update.after_closure",

@@ -39,6 +39,10 @@ var operations = map[string]operation{
 	"courses.create": {prepare: func(_ *testing.T, _ *world, n string) killtest.Op {
 		return killtest.Op{Name: "courses.create", Args: map[string]string{"slug": n, "by": "anna", "category": "category", "key": n}}
 	}, effects: ofCourse + "'courses.created'"},
+	"courses.file": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		return killtest.Op{Name: "courses.file", Args: w.upload(t, n)}
+	}, effects: "SELECT count(*) - 1 FROM ustat_outbox AS o JOIN ustat_lessons AS l ON o.subject = 'lesson/' || l.id" +
+		" JOIN ustat_courses AS c ON c.id = l.course_id WHERE c.slug = '%s' AND o.type = 'courses.file_ready'"},
 	"courses.enroll": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
 		w.published(t, n, 1)
 		w.learner(t, n)
@@ -55,6 +59,10 @@ var operations = map[string]operation{
 		w.enrolled(t, n, n)
 		return killtest.Op{Name: "courses.complete", Args: map[string]string{"slug": n, "by": n}}
 	}, effects: ofEnrollments + "'courses.completed'"},
+	"courses.certificate": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		w.published(t, n, 0)
+		return killtest.Op{Name: "courses.certificate", Args: map[string]string{"by": n, "enrollment": w.completed(t, n, n)}}
+	}, effects: ofEnrollments + "'courses.certificate_issued'"},
 	"accounts.role": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
 		w.register(t, n)
 		return killtest.Op{Name: "accounts.role", Args: map[string]string{"username": n, "role": "teacher", "by": "root"}}
@@ -208,10 +216,14 @@ func TestEveryPointIsHit(t *testing.T) {
 			ops = append(ops, o.prepare(t, w, strings.ReplaceAll(name, ".", "-")))
 		}
 		var hit []string
-		for _, call := range w.run(t, ops...).Calls {
+		calls := w.run(t, ops...).Calls
+		background := jobs{w, t.TempDir()}
+		calls = append(calls, background.run(t, reportOf("key"), killtest.Op{Name: "ustat.cleanup", Args: map[string]string{"key": "key"}}).Calls...)
+		for _, call := range calls {
 			require.Equal(t, killtest.OK, call.Outcome, call.Error)
 			hit = append(hit, call.Hits...)
 		}
+		hit = append(hit, w.hitsOfPurchases(t)...)
 		slices.Sort(hit)
 		require.ElementsMatch(t, fault.Points, slices.Compact(hit))
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/ustat/ustat/internal/fault"
 )
@@ -15,11 +16,25 @@ type Work struct {
 	// Engine is "sqlite", whose DSN is a path, or "postgres".
 	Engine string
 	DSN    string
+	// Files is the folder of a worker's files. With one it has a queue of jobs, delivers
+	// events and makes reports; without, it has none of these.
+	Files string
+	// Ahead is how far the clock of a worker's platform is ahead.
+	Ahead time.Duration
 	// Lanes are worked at once, the operations of each one after the other.
 	Lanes [][]Op
+	// Payments is the address of a provider of payments, of package httppay, whose token
+	// and key are PaymentToken and PaymentKey. Empty is none.
+	Payments string
 	// History is where the calls are written. Run sets it.
 	History string
 }
+
+// The secrets of a provider of payments that a worker uses.
+const (
+	PaymentToken = "a token of a worker"
+	PaymentKey   = "0123456789abcdef0123456789abcdef"
+)
 
 // Op is one operation of the worker's table.
 type Op struct {

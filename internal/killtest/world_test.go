@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/killtest"
@@ -32,6 +33,7 @@ type world struct {
 	*ustattest.Platform
 	engine, dsn string
 	beside      *sql.DB
+	payments    string // address of the workers' provider of payments; empty is none
 }
 
 // onEachEngine runs a test in a world of its own on SQLite and on PostgreSQL.
@@ -86,6 +88,30 @@ func (w *world) inReview(t *testing.T, slug string) {
 	require.NoError(t, err)
 }
 
+// upload makes a course with a lesson that has a file, and another one uploaded, and
+// returns what it takes to process that.
+func (w *world) upload(t *testing.T, slug string) map[string]string {
+	t.Helper()
+	ctx, folder := t.Context(), t.TempDir()
+	w.inReview(t, slug)
+	files, err := blob.Dir(folder, nil)
+	require.NoError(t, err)
+	service := courses.NewService(courses.Config{Store: w.Backend.Courses, Users: w.Accounts, Cursors: new(core.Cursors), Files: files, Links: new(blob.Links), Queued: true})
+	modules, err := w.Courses.Modules(ctx, accounts.System, slug, core.Page{})
+	require.NoError(t, err)
+	l, err := service.CreateLesson(ctx, accounts.System, slug, modules.Items[0].ID, courses.NewLesson{Title: "File", Kind: courses.File})
+	require.NoError(t, err)
+	var f courses.LessonFile
+	for i := range 2 {
+		f, err = service.Upload(ctx, accounts.System, slug, l.ID, courses.NewFile{Name: "a.txt", Body: strings.NewReader("text")})
+		require.NoError(t, err)
+		if i == 0 {
+			require.NoError(t, service.ProcessLessonFile(ctx, f.ID))
+		}
+	}
+	return map[string]string{"file": f.ID.String(), "folder": folder}
+}
+
 // published makes a course that learners come to; capacity 0 is no bound.
 func (w *world) published(t *testing.T, slug string, capacity int) {
 	t.Helper()
@@ -112,6 +138,21 @@ func (w *world) enrolled(t *testing.T, slug, username string) courses.Enrollment
 	return e
 }
 
+// completed makes a student who has completed a course, and returns the id of their
+// enrollment.
+func (w *world) completed(t *testing.T, slug, username string) string {
+	t.Helper()
+	e := w.enrolled(t, slug, username)
+	by := core.Actor{UserID: e.User, Role: core.Student}
+	lessons, err := w.Courses.Lessons(t.Context(), by, slug, 0, core.Page{})
+	require.NoError(t, err)
+	for _, l := range lessons.Items {
+		_, err := w.Courses.CompleteLesson(t.Context(), by, e.ID, l.ID)
+		require.NoError(t, err)
+	}
+	return strconv.FormatInt(int64(e.ID), 10)
+}
+
 // run has a worker do one operation after the other.
 func (w *world) run(t *testing.T, ops ...killtest.Op) killtest.Ended {
 	t.Helper()
@@ -119,7 +160,7 @@ func (w *world) run(t *testing.T, ops ...killtest.Op) killtest.Ended {
 }
 
 func (w *world) work(lanes ...[]killtest.Op) killtest.Work {
-	return killtest.Work{Engine: w.engine, DSN: w.dsn, Lanes: lanes}
+	return killtest.Work{Engine: w.engine, DSN: w.dsn, Lanes: lanes, Payments: w.payments}
 }
 
 // one is run for a single operation that must succeed.
@@ -156,6 +197,7 @@ func (w *world) rows(t *testing.T, query string) []string {
 var tables = []string{
 	"ustat_users", "ustat_profiles", "ustat_sessions", "ustat_refresh_tokens", "ustat_producer_teachers", "ustat_courses", "ustat_course_stats",
 	"ustat_course_slugs", "ustat_modules", "ustat_categories", "ustat_outbox", "ustat_audit", "ustat_idempotency", "ustat_enrollments", "ustat_progress",
+	"ustat_orders", "ustat_coupons", "ustat_coupon_uses", "ustat_payment_events", "ustat_entitlements",
 }
 
 // state returns all rows of all tables.

@@ -87,7 +87,7 @@ func TestAFreedUsernameCanBeTaken(t *testing.T) {
 			return err
 		}
 		first[0].Username, first[0].Email = "hanna", "h@example.org"
-		if err := tx.UpdateUser(ctx, first[0]); err != nil {
+		if err := tx.UpdateUsers(ctx, first[0]); err != nil {
 			return err
 		}
 		_, err = tx.InsertUsers(ctx, []accounts.User{user})

@@ -30,7 +30,7 @@ func insertUsers(t testing.TB, b *storage.Backend, users ...accounts.User) []acc
 }
 
 func updateUser(t testing.TB, b *storage.Backend, u accounts.User) error {
-	return b.Accounts.Update(timeout(t), func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateUser(ctx, u) })
+	return b.Accounts.Update(timeout(t), func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateUsers(ctx, u) })
 }
 
 func usernames(users []accounts.User) []string {
@@ -146,7 +146,7 @@ func (s suite) users() {
 				require.ErrorIs(t, err, core.ErrInvalid, "InsertUsers, %s", field)
 				u = old
 				set(&u)
-				require.ErrorIs(t, updateUser(t, b, u), core.ErrInvalid, "UpdateUser, %s", field)
+				require.ErrorIs(t, updateUser(t, b, u), core.ErrInvalid, "UpdateUsers, %s", field)
 			}
 			_, err := b.Accounts.UserByUsername(timeout(t), bad)
 			require.Error(t, err)
@@ -226,7 +226,7 @@ func (s suite) takenNames() {
 		}
 		stored(t, b, accountsDomain, "kept", true)
 	})
-	s.run("UpdateUser writes every field except CreatedAt and ProfileSlug, and makes the version one more", func(t *testing.T, b *storage.Backend) {
+	s.run("UpdateUsers writes every field except CreatedAt and ProfileSlug, and makes the version one more", func(t *testing.T, b *storage.Backend) {
 		both := insertUsers(t, b, person("anna"), person("boris"))
 		u := accounts.User{
 			ID: both[0].ID, Username: "Hannah", Email: "Hannah@example.com", Role: core.Admin, FullName: "Ханна 🎓", Bio: "'bio'",
@@ -273,7 +273,7 @@ func (s suite) takenNames() {
 		for i, u := range list {
 			u.Username = []string{"Seat", "SEAT", "seat"}[i%3]
 			go func() {
-				errs <- b.Accounts.Update(context.Background(), func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateUser(ctx, u) })
+				errs <- b.Accounts.Update(context.Background(), func(ctx context.Context, tx accounts.Tx) error { return tx.UpdateUsers(ctx, u) })
 			}()
 		}
 		won := 0
@@ -286,7 +286,7 @@ func (s suite) takenNames() {
 		}
 		require.Equal(t, 1, won)
 	})
-	s.run("UpdateUser to a name of another is ErrUsernameTaken or ErrEmailTaken", func(t *testing.T, b *storage.Backend) {
+	s.run("UpdateUsers to a name of another is ErrUsernameTaken or ErrEmailTaken", func(t *testing.T, b *storage.Backend) {
 		both := insertUsers(t, b, person("anna"), person("boris"))
 		u := both[1]
 		u.Username = "ANNA"
@@ -298,4 +298,5 @@ func (s suite) takenNames() {
 		require.NoError(t, err)
 		require.Equal(t, both[1], got)
 	})
+	s.updatedTogether()
 }

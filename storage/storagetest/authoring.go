@@ -159,21 +159,21 @@ func (s suite) authoring() {
 		})
 		require.Equal(t, before, bySlug(t, b, "archived"))
 	})
-	s.run("LockTeacher returns role and activity, and keeps them until the end of the transaction", func(t *testing.T, b *storage.Backend) {
+	s.run("LockTeachers returns role and activity, and keeps them until the end of the transaction, by one statement", func(t *testing.T, b *storage.Backend) {
 		off := person("off")
 		off.Active, off.Role = false, core.Student
 		users := insertUsers(t, b, person("teacher"), off)
+		ids := []core.UserID{users[0].ID}
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {
-			for i, want := range []bool{true, false} {
-				role, active, err := tx.LockTeacher(ctx, users[i].ID)
-				require.NoError(t, err)
-				require.Equal(t, users[i].Role, role)
-				require.Equal(t, want, active)
-			}
-			role, active, err := tx.LockTeacher(ctx, 404) // whom another store may hold
-			require.Equal(t, core.Teacher, role)
-			require.True(t, active)
-			return err
+			counted, queries := storage.CountQueries(ctx)
+			got, err := tx.LockTeachers(counted, []core.UserID{users[1].ID, 404, users[0].ID, users[1].ID}) // another store may hold 404
+			require.Equal(t, map[core.UserID]courses.Standing{
+				users[0].ID: {Role: core.Teacher, Active: true}, users[1].ID: {Role: core.Student}, 404: {Role: core.Teacher, Active: true},
+			}, got)
+			require.LessOrEqual(t, queries.Count(), 1)
+			none, nothing := tx.LockTeachers(ctx, nil)
+			require.Empty(t, none)
+			return errors.Join(err, nothing)
 		})
 		locked, demoted := make(chan bool), make(chan error, 1)
 		go func() {
@@ -184,12 +184,12 @@ func (s suite) authoring() {
 					return err
 				}
 				list[0].Role = core.Student
-				return tx.UpdateUser(ctx, list[0])
+				return tx.UpdateUsers(ctx, list[0])
 			})
 		}()
 		first := true // of the runs of the closure
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {
-			if _, _, err := tx.LockTeacher(ctx, users[0].ID); err != nil {
+			if _, err := tx.LockTeachers(ctx, ids[:1]); err != nil {
 				return err
 			}
 			if first {
@@ -201,15 +201,14 @@ func (s suite) authoring() {
 				return fmt.Errorf("the role was changed under the lock: %w", err)
 			case <-time.After(200 * time.Millisecond):
 			}
-			role, active, err := tx.LockTeacher(ctx, users[0].ID)
-			require.Equal(t, core.Teacher, role)
-			require.True(t, active)
+			got, err := tx.LockTeachers(ctx, ids[:1])
+			require.Equal(t, courses.Standing{Role: core.Teacher, Active: true}, got[ids[0]])
 			return err
 		})
 		require.NoError(t, <-demoted)
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {
-			role, _, err := tx.LockTeacher(ctx, users[0].ID)
-			require.Equal(t, core.Student, role)
+			got, err := tx.LockTeachers(ctx, ids[:1])
+			require.Equal(t, core.Student, got[ids[0]].Role)
 			return err
 		})
 	})

@@ -64,7 +64,7 @@ type accountsTx struct {
 	claim  func(ctx context.Context, key core.IdempotencyKey) ([]byte, bool, error)
 	emit   func(ctx context.Context, events ...core.Event) error
 	revoke func(ctx context.Context, id uuid.UUID, at time.Time) error
-	update func(ctx context.Context, u accounts.User) error
+	update func(ctx context.Context, users ...accounts.User) error
 }
 
 func (tx accountsTx) RevokeSession(ctx context.Context, id uuid.UUID, at time.Time) error {
@@ -74,11 +74,11 @@ func (tx accountsTx) RevokeSession(ctx context.Context, id uuid.UUID, at time.Ti
 	return tx.Tx.RevokeSession(ctx, id, at)
 }
 
-func (tx accountsTx) UpdateUser(ctx context.Context, u accounts.User) error {
+func (tx accountsTx) UpdateUsers(ctx context.Context, users ...accounts.User) error {
 	if tx.update != nil {
-		return tx.update(ctx, u)
+		return tx.update(ctx, users...)
 	}
-	return tx.Tx.UpdateUser(ctx, u)
+	return tx.Tx.UpdateUsers(ctx, users...)
 }
 
 func (tx accountsTx) InsertUsers(ctx context.Context, users []accounts.User) ([]accounts.User, error) {
@@ -165,6 +165,18 @@ func (s coursesStore) CourseBySlug(ctx context.Context, slug string) (courses.Co
 		return s.bySlug(ctx, slug)
 	}
 	return s.Store.CourseBySlug(ctx, slug)
+}
+
+// generous is a Tx that takes uses of coupons by a read and a later write.
+type generous struct{ courses.Tx }
+
+func (tx generous) UseCoupon(ctx context.Context, code string, user core.UserID, at time.Time) (bool, error) {
+	ok, err := tx.Tx.UseCoupon(ctx, code, user, at)
+	if err != nil || ok {
+		return ok, err
+	}
+	c, err := tx.CouponByCode(ctx, code)
+	return err == nil && c.Active, nil
 }
 
 // recorder keeps the categories that a Tx was told to add.
@@ -399,6 +411,9 @@ var wrongs = map[string]struct {
 	"rename that forgets the old slug": {func(b *storage.Backend) {
 		b.Courses = coursesStore{Store: b.Courses, wrap: func(tx courses.Tx) courses.Tx { return forgetful{tx} }}
 	}, "courses/a rename keeps the old slug for its course, which may take it back"},
+	"coupon used beyond its limit": {func(b *storage.Backend) {
+		b.Courses = coursesStore{Store: b.Courses, wrap: func(tx courses.Tx) courses.Tx { return generous{tx} }}
+	}, "courses/of those who use a coupon at once no more succeed than its limit and the user's allow"},
 	"promotion of the last one first": {func(b *storage.Backend) {
 		b.Courses = coursesStore{Store: b.Courses, wrap: func(tx courses.Tx) courses.Tx { return unfair{tx} }}
 	}, "courses/Promote gives a seat to those who have waited longest, and returns them in that order"},
@@ -412,15 +427,15 @@ var wrongs = map[string]struct {
 	}, "accounts/RevokeSession leaves no unused token, and what is unknown or revoked alone"},
 	"update over a newer version": {func(b *storage.Backend) {
 		b.Accounts = accountsStore{Store: b.Accounts, wrap: func(tx accounts.Tx) accounts.Tx {
-			return accountsTx{Tx: tx, update: func(ctx context.Context, u accounts.User) error {
-				stored, err := tx.UsersForUpdate(ctx, u.Username)
+			return accountsTx{Tx: tx, update: func(ctx context.Context, users ...accounts.User) error {
+				stored, err := tx.UsersForUpdate(ctx, users[0].Username)
 				if err == nil && len(stored) > 0 {
-					u.Version = stored[0].Version
+					users[0].Version = stored[0].Version
 				}
-				return tx.UpdateUser(ctx, u)
+				return tx.UpdateUsers(ctx, users...)
 			}}
 		}}
-	}, "accounts/UpdateUser of a version that is not the stored one is ErrVersion, changes nothing and leaves the Tx usable"},
+	}, "accounts/UpdateUsers of a version that is not the stored one is ErrVersion, changes nothing and leaves the Tx usable"},
 	"Done that does nothing": {func(b *storage.Backend) {
 		b.Accounts = undone{b.Accounts}
 	}, "accounts/Done takes events away and ignores unknown and done ids"},

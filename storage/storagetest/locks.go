@@ -124,13 +124,10 @@ func (s suite) userLocks() {
 				if err != nil {
 					return err
 				}
-				for _, u := range both {
-					u.Bio += "x"
-					if err := tx.UpdateUser(ctx, u); err != nil {
-						return err
-					}
+				for i := range both {
+					both[i].Bio += "x"
 				}
-				return nil
+				return tx.UpdateUsers(ctx, both...)
 			})
 		})
 		for _, name := range []string{"anna", "boris"} {
@@ -139,7 +136,7 @@ func (s suite) userLocks() {
 			require.EqualValues(t, 1+workers*each, u.Version)
 		}
 	})
-	s.run("UpdateUser of a version that is not the stored one is ErrVersion, changes nothing and leaves the Tx usable", func(t *testing.T, b *storage.Backend) {
+	s.run("UpdateUsers of a version that is not the stored one is ErrVersion, changes nothing and leaves the Tx usable", func(t *testing.T, b *storage.Backend) {
 		old := insertUsers(t, b, person("anna"))[0]
 		require.NoError(t, updateUser(t, b, old))
 		want := userNow(t, b, "anna")
@@ -147,7 +144,7 @@ func (s suite) userLocks() {
 			for _, version := range []int64{old.Version, old.Version + 2, 0} {
 				u := old
 				u.Bio, u.Version = "lost", version
-				if err := expect(tx.UpdateUser(ctx, u), core.ErrVersion); err != nil {
+				if err := expect(tx.UpdateUsers(ctx, u), core.ErrVersion); err != nil {
 					return err
 				}
 			}
@@ -202,7 +199,7 @@ func (s suite) userLocks() {
 							return err
 						}
 						found[0].Role = core.Student
-						return tx.UpdateUser(ctx, found[0])
+						return tx.UpdateUsers(ctx, found[0])
 					})
 				})
 			}

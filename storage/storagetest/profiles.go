@@ -389,18 +389,21 @@ func (s suite) teachers() {
 		}))
 		teachers(0, 2)
 	})
-	s.run("UnlinkAll removes every link of a user, on either side", func(t *testing.T, b *storage.Backend) {
-		users := insertUsers(t, b, person("p"), person("q"), person("a"))
-		p, q, a := users[0].ID, users[1].ID, users[2].ID
+	s.run("UnlinkAll removes every link of the users, on either side", func(t *testing.T, b *storage.Backend) {
+		users := insertUsers(t, b, person("p"), person("q"), person("a"), person("r"))
+		p, q, a, r := users[0].ID, users[1].ID, users[2].ID, users[3].ID
 		require.NoError(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error {
-			for _, pair := range [][2]core.UserID{{p, a}, {q, a}, {q, p}} {
+			for _, pair := range [][2]core.UserID{{p, a}, {q, a}, {q, p}, {r, a}} {
 				if _, err := tx.LinkTeacher(ctx, pair[0], pair[1], day); err != nil {
 					return err
 				}
 			}
-			return tx.UnlinkAll(ctx, p)
+			return errors.Join(tx.UnlinkAll(ctx, p, r), tx.UnlinkAll(ctx))
 		}))
 		left, err := b.Accounts.TeachersOf(timeout(t), p)
+		require.NoError(t, err)
+		require.Empty(t, left)
+		left, err = b.Accounts.TeachersOf(timeout(t), r)
 		require.NoError(t, err)
 		require.Empty(t, left)
 		left, err = b.Accounts.TeachersOf(timeout(t), q)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -210,5 +211,44 @@ func (s suite) tagWriting() {
 		require.Equal(t, day.Add(time.Hour), got.UpdatedAt)
 		require.EqualValues(t, 1, bySlug(t, b, "course-0").Version, "a course without the tag")
 		require.Equal(t, day, bySlug(t, b, "course-0").UpdatedAt)
+	})
+	s.run("of two tags of a course that are renamed at once, and of a tag and its course, none leaves its old words in the index", func(t *testing.T, b *storage.Backend) {
+		sh := newShelf(t, b)
+		c := course("one", sh.teachers[0])
+		c.Title, c.Description, c.Tags = "plain", "alpha", sh.tags[:2]
+		c = insertCourses(t, b, c)[0]
+		renamed := func(tag courses.Tag, name string) func(ctx context.Context, tx courses.Tx) error {
+			tag.Name = name
+			return func(ctx context.Context, tx courses.Tx) error { return tx.UpdateTag(ctx, tag) }
+		}
+		// beside runs second while first has done its work and is not committed.
+		beside := func(first, second func(ctx context.Context, tx courses.Tx) error) {
+			written := make(chan bool)
+			done := make(chan error, 1)
+			go func() {
+				<-written
+				done <- b.Courses.Update(context.Background(), second)
+			}()
+			once := sync.OnceFunc(func() { close(written) })
+			write(t, b, func(ctx context.Context, tx courses.Tx) error {
+				err := first(ctx, tx)
+				once()
+				time.Sleep(100 * time.Millisecond)
+				return err
+			})
+			require.NoError(t, <-done)
+		}
+		beside(renamed(sh.tags[0], "zebra"), renamed(sh.tags[1], "giraffe"))
+		require.Equal(t, []string{"one"}, find(t, b, "zebra giraffe plain alpha"))
+		beside(renamed(sh.tags[1], "okapi"), func(ctx context.Context, tx courses.Tx) error { return tx.DeleteTag(ctx, sh.tags[0].ID, day) })
+		require.Equal(t, []string{"one"}, find(t, b, "okapi plain alpha"))
+		require.Empty(t, find(t, b, "zebra"))
+		require.Empty(t, find(t, b, "giraffe"))
+		beside(func(ctx context.Context, tx courses.Tx) error { // an edit that takes the tag off
+			c.Description, c.Tags = "omega", nil
+			return tx.UpdateCourses(ctx, []courses.Course{c})
+		}, renamed(sh.tags[1], "lemur"))
+		require.Equal(t, []string{"one"}, find(t, b, "plain omega"))
+		require.Empty(t, find(t, b, "lemur"))
 	})
 }

@@ -36,6 +36,9 @@ type Limits struct {
 	// CoursesApart says that the courses are not kept beside the accounts, so that
 	// WithCourses knows of nobody's.
 	CoursesApart bool
+	// ReviewsApart says that the reviews are not kept beside the courses, so that their
+	// numbers come there by events alone.
+	ReviewsApart bool
 	// AuditRows counts the rows of the audit log, which no interface reads. Where
 	// it is nil, the audit log is not looked at.
 	AuditRows func(t testing.TB, b *storage.Backend) int
@@ -52,6 +55,7 @@ func Run(t *testing.T, open Open, limits Limits) {
 	t.Run("accounts", func(t *testing.T) { RunAccounts(t, open, limits) })
 	t.Run("courses", func(t *testing.T) { RunCourses(t, open, limits) })
 	t.Run("reports", func(t *testing.T) { RunReports(t, open, limits) })
+	t.Run("reviews", func(t *testing.T) { RunReviews(t, open, limits) })
 	t.Run("keys", func(t *testing.T) { RunKeys(t, open, limits) })
 }
 
@@ -70,6 +74,7 @@ func RunAccounts(t *testing.T, open Open, limits Limits) {
 	s.teachers()
 	s.sessions()
 	s.sessionsForgotten()
+	s.longAccounts()
 	s.awards()
 }
 
@@ -86,9 +91,15 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.lists()
 	s.search()
 	s.authoring()
+	s.longCourses()
 	s.walks()
+	s.refs()
+	s.orders()
+	s.coupons()
 	s.facts()
 	s.learningTransfer()
+	s.files()
+	s.certificates()
 	s.learning()
 }
 

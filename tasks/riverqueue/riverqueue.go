@@ -44,8 +44,8 @@ type Options struct {
 	// 100 ms on SQLite and 500 ms on PostgreSQL.
 	Poll time.Duration
 	// LostAfter is how long after its Timeout an attempt is held to be lost with its
-	// process, 100 ms to 1 h; a job is taken up again within half a minute more. Zero
-	// means 1 minute.
+	// process, 100 ms to 1 h, and longer than tasks.Config.Grace, in which it may live; a
+	// job is taken up again within half a minute more. Zero means 15 s.
 	LostAfter time.Duration
 	// Schema is the schema of River's tables, which must exist, on PostgreSQL. Empty
 	// means the first one of the search path. Give one of its own where the database
@@ -62,7 +62,7 @@ func (o *Options) withDefaults(poll time.Duration) (Options, error) {
 	if o != nil {
 		out = *o
 	}
-	out.Poll, out.LostAfter, out.MaxConns = cmp.Or(out.Poll, poll), cmp.Or(out.LostAfter, time.Minute), cmp.Or(out.MaxConns, 4)
+	out.Poll, out.LostAfter, out.MaxConns = cmp.Or(out.Poll, poll), cmp.Or(out.LostAfter, 15*time.Second), cmp.Or(out.MaxConns, 4)
 	switch {
 	case out.Poll < time.Millisecond || out.Poll > time.Minute:
 		return out, core.Invalid("Poll", "range", "1ms-1m", out.Poll.String(), "jobs are looked for every millisecond to every minute")

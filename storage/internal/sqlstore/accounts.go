@@ -300,31 +300,6 @@ func (t accountsTx) LockAdmins(ctx context.Context) ([]core.UserID, error) {
 	return readAll(ctx, t.Tx.session, "SELECT id FROM ustat_users WHERE role = 'admin' AND active ORDER BY id"+t.Tx.db.dialect.ForUpdate, nil, scanUserID)
 }
 
-func (t accountsTx) UpdateUser(ctx context.Context, u accounts.User) error {
-	if err := checkText(1, func(int) []string { return texts(u) }); err != nil {
-		return err
-	}
-	if err := t.checkUpdate(ctx, u); err != nil {
-		return err
-	}
-	if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_profiles SET listed = ? WHERE user_id = ?", u.Listed(), u.ID); err != nil {
-		return err
-	}
-	row := newUserRow(u)
-	row.Version++
-	n, err := t.Tx.exec(ctx, t.Tx.db.bun.NewUpdate().Conn(t.Tx.conn).Model(&row).ExcludeColumn("created_at").WherePK().Where("version = ?", u.Version))
-	switch t.Tx.db.constraint(err) { // a concurrent writer was faster
-	case "ustat_users_username":
-		return accounts.ErrUsernameTaken
-	case "ustat_users_email":
-		return accounts.ErrEmailTaken
-	}
-	if err == nil && n == 0 {
-		return core.ErrVersion
-	}
-	return err
-}
-
 func (t accountsTx) RecordLogin(ctx context.Context, user core.UserID, at time.Time, hash string) error {
 	if err := checkText(1, func(int) []string { return []string{hash} }); err != nil {
 		return err
@@ -335,32 +310,6 @@ func (t accountsTx) RecordLogin(ctx context.Context, user core.UserID, at time.T
 		err = accounts.ErrUserNotFound
 	}
 	return err
-}
-
-// checkUpdate says what is in the way of an update before anything is written.
-func (t accountsTx) checkUpdate(ctx context.Context, u accounts.User) error {
-	stored, err := t.users(ctx, selectUsers+"username_folded = ? UNION "+selectUsers+"email_folded = ? UNION "+selectUsers+"id = ?",
-		core.Fold(u.Username), core.Fold(u.Email), u.ID)
-	if err != nil {
-		return err
-	}
-	found := false
-	for _, other := range stored {
-		switch {
-		case other.ID == u.ID && other.Version != u.Version:
-			return core.ErrVersion
-		case other.ID == u.ID:
-			found = true
-		case core.Fold(other.Username) == core.Fold(u.Username):
-			return accounts.ErrUsernameTaken
-		default:
-			return accounts.ErrEmailTaken
-		}
-	}
-	if !found {
-		return accounts.ErrUserNotFound
-	}
-	return nil
 }
 
 // accountsStore implements accounts.Store.

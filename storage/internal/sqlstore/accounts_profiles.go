@@ -299,7 +299,10 @@ func (t accountsTx) UnlinkTeacher(ctx context.Context, producer, teacher core.Us
 	return n == 1, err
 }
 
-func (t accountsTx) UnlinkAll(ctx context.Context, user core.UserID) error {
-	_, err := t.Tx.rawExec(ctx, "DELETE FROM ustat_producer_teachers WHERE producer_id = ? OR teacher_id = ?", user, user)
+func (t accountsTx) UnlinkAll(ctx context.Context, users ...core.UserID) error {
+	if len(users) == 0 {
+		return nil
+	}
+	_, err := t.Tx.rawExec(ctx, "DELETE FROM ustat_producer_teachers WHERE producer_id IN (?) OR teacher_id IN (?)", bun.List(users), bun.List(users))
 	return err
 }

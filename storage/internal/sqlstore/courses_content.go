@@ -130,22 +130,22 @@ func (r coursesReader) LessonVersions(ctx context.Context, ids []courses.LessonI
 // versions returns the versions of those rows of a table that exist, read in the
 // order of their ids and locked by lock.
 func versions[ID ~int64](ctx context.Context, s session, table string, ids []ID, lock string) (map[ID]int64, error) {
-	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	type row struct {
 		id      ID
 		version int64
 	}
-	found := make(map[ID]int64, len(ids))
-	for block := range slices.Chunk(ids, blockRows) {
-		where, args := in(s.db, "id", block)
-		rows, err := readAll(ctx, s, "SELECT id, version FROM "+table+" WHERE "+where+" ORDER BY id"+lock, args,
-			func(rows *sql.Rows, r *row) error { return rows.Scan(&r.id, &r.version) })
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range rows {
-			found[r.id] = r.version
-		}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	where, args := in(s.db, "id", ids)
+	rows, err := readAll(ctx, s, "SELECT id, version FROM "+table+" WHERE "+where+" ORDER BY id"+lock, args,
+		func(rows *sql.Rows, r *row) error { return rows.Scan(&r.id, &r.version) })
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[ID]int64, len(rows))
+	for _, r := range rows {
+		found[r.id] = r.version
 	}
 	return found, nil
 }

@@ -334,15 +334,7 @@ func (t coursesTx) EnsureTags(ctx context.Context, tags []courses.Tag) ([]course
 	if _, err := t.Tx.exec(ctx, q); err != nil {
 		return nil, err
 	}
-	ensured := make([]courses.Tag, 0, len(tags))
-	for block := range slices.Chunk(slugs, blockRows) { // a statement takes so many parameters
-		some, err := t.TagsBySlug(ctx, block)
-		if err != nil {
-			return nil, err
-		}
-		ensured = append(ensured, some...)
-	}
-	return ensured, nil
+	return t.TagsBySlug(ctx, slugs)
 }
 
 // InsertTag implements courses.TreeWriter.
@@ -428,7 +420,12 @@ func (t coursesTx) eachTagged(ctx context.Context, tag courses.TagID, do func(id
 }
 
 // reindex writes the entries of courses in the full-text index from what is stored.
+// They are locked before they are read: so of two tags of a course that are renamed at
+// once, and of a tag and the course, the later finds what the earlier has written.
 func (t coursesTx) reindex(ctx context.Context, ids []courses.CourseID) error {
+	if _, err := t.LockCourses(ctx, ids); err != nil {
+		return err
+	}
 	where, args := in(t.Tx.db, "c.id", ids)
 	list, err := t.coursesWhere(ctx, where, args)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -104,31 +105,26 @@ func (t coursesTx) prepare(ctx context.Context, list []courses.Course) ([]course
 	return rows, docs, nil
 }
 
-// tagNames returns the names that the tags of courses have now, by one statement a
-// block. Tags keep them until the transaction ends: whoever renames one meanwhile
-// waits, and then finds the courses and indexes them anew.
+// tagNames returns the names that the tags of courses have now. Tags keep them until
+// the transaction ends: whoever renames one meanwhile waits, and then finds the courses
+// and indexes them anew.
 func (t coursesTx) tagNames(ctx context.Context, list []courses.Course) (map[courses.TagID]string, error) {
-	var ids []courses.TagID
+	names := map[courses.TagID]string{}
 	for _, c := range list {
 		for _, tag := range c.Tags {
-			ids = append(ids, tag.ID)
+			names[tag.ID] = ""
 		}
 	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	names := make(map[courses.TagID]string, len(ids))
-	for block := range slices.Chunk(ids, blockRows) {
-		where, args := in(t.Tx.db, "id", block)
-		found, err := readAll(ctx, t.Tx.session, "SELECT id, name FROM ustat_tags WHERE "+where+" ORDER BY id"+t.Tx.db.dialect.ForShare, args,
-			func(rows *sql.Rows, tag *courses.Tag) error { return rows.Scan(&tag.ID, &tag.Name) })
-		if err != nil {
-			return nil, err
-		}
-		for _, tag := range found {
-			names[tag.ID] = tag.Name
-		}
+	if len(names) == 0 {
+		return nil, nil
 	}
-	return names, nil
+	where, args := in(t.Tx.db, "id", slices.Collect(maps.Keys(names)))
+	found, err := readAll(ctx, t.Tx.session, "SELECT id, name FROM ustat_tags WHERE "+where+" ORDER BY id"+t.Tx.db.dialect.ForShare, args,
+		func(rows *sql.Rows, tag *courses.Tag) error { return rows.Scan(&tag.ID, &tag.Name) })
+	for _, tag := range found {
+		names[tag.ID] = tag.Name
+	}
+	return names, err
 }
 
 // LockCourses implements courses.CourseWriter.
@@ -431,20 +427,26 @@ func (t coursesTx) lockCourse(ctx context.Context, slug string) (courses.CourseI
 	return ids[0], nil
 }
 
-// LockTeacher implements courses.CourseWriter.
-func (t coursesTx) LockTeacher(ctx context.Context, id core.UserID) (core.Role, bool, error) {
-	var found []struct {
-		Role   core.Role
-		Active bool
+// LockTeachers implements courses.CourseWriter.
+func (t coursesTx) LockTeachers(ctx context.Context, ids []core.UserID) (map[core.UserID]courses.Standing, error) {
+	if len(ids) == 0 {
+		return nil, nil
 	}
-	err := t.Tx.rawScan(ctx, &found, "SELECT role, active FROM ustat_users WHERE id = ?"+t.Tx.db.dialect.ForShare, id)
-	if err != nil {
-		return core.Anonymous, false, err
+	standings := make(map[core.UserID]courses.Standing, len(ids))
+	for _, id := range ids { // users are never removed: another store holds those who are not here
+		standings[id] = courses.Standing{Role: core.Teacher, Active: true}
 	}
-	if len(found) == 0 { // users are never removed: another store holds this one
-		return core.Teacher, true, nil
+	type user struct {
+		id core.UserID
+		courses.Standing
 	}
-	return found[0].Role, found[0].Active, nil
+	where, args := in(t.Tx.db, "id", ids)
+	found, err := readAll(ctx, t.Tx.session, "SELECT id, role, active FROM ustat_users WHERE "+where+" ORDER BY id"+t.Tx.db.dialect.ForShare, args,
+		func(rows *sql.Rows, u *user) error { return rows.Scan(&u.id, &u.Role, &u.Active) })
+	for _, u := range found {
+		standings[u.id] = u.Standing
+	}
+	return standings, err
 }
 
 // checkSlugs refuses slugs that other courses have, before a statement meets them,

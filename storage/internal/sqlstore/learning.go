@@ -76,10 +76,18 @@ func enrollmentColumns(lessons, done string) string {
 var selectEnrollments = "SELECT " + enrollmentColumns(lessonsOf, doneOf) + " FROM ustat_enrollments AS e JOIN ustat_courses AS c ON c.id = e.course_id"
 
 func scanEnrollment(rows *sql.Rows, e *courses.Enrollment) error {
-	var started, completed, ended sql.NullTime
-	err := rows.Scan(&e.ID, &e.Course, &e.Slug, &e.Title, &e.User, &e.Status, &e.Source, &e.PricePaid.Minor, &e.PricePaid.Currency, &e.Lessons, &e.Done,
-		&e.EnrolledAt, &started, &completed, &ended, &e.Resume.Lesson, &e.Resume.Seconds, &e.Version)
-	if e.EnrolledAt = e.EnrolledAt.UTC(); e.Resume.Lesson == 0 { // it may be deleted
+	return scanEnrollmentAnd(rows, e)
+}
+
+// scanEnrollmentAnd scans the columns of an enrollment, and those behind them into more.
+func scanEnrollmentAnd(rows *sql.Rows, e *courses.Enrollment, more ...any) error {
+	var enrolled, started, completed, ended sql.NullTime
+	err := rows.Scan(append([]any{
+		&e.ID, &e.Course, &e.Slug, &e.Title, &e.User, &e.Status, &e.Source, &e.PricePaid.Minor, &e.PricePaid.Currency, &e.Lessons, &e.Done,
+		&enrolled, &started, &completed, &ended, &e.Resume.Lesson, &e.Resume.Seconds, &e.Version,
+	}, more...)...)
+	e.EnrolledAt = timeOf(enrolled)
+	if e.Resume.Lesson == 0 { // it may be deleted
 		e.Resume.Seconds = 0
 	}
 	e.StartedAt, e.CompletedAt, e.EndedAt = timeOf(started), timeOf(completed), timeOf(ended)
@@ -102,14 +110,42 @@ func (r coursesReader) EnrollmentByID(ctx context.Context, id courses.Enrollment
 	return found[0], nil
 }
 
+// selectLearner reads an enrollment and an entitlement, of which either may be missing.
+const selectLearner = "SELECT coalesce(e.id, 0), coalesce(e.course_id, 0), coalesce(c.slug, ''), coalesce(c.title, ''), coalesce(e.user_id, 0), coalesce(e.status, '')," +
+	" coalesce(e.source, ''), coalesce(e.paid_minor, 0), coalesce(e.paid_currency, ''), " + lessonsOf + ", " + doneOf + "," +
+	" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, coalesce(e.resume_lesson_id, 0), coalesce(e.resume_seconds, 0), coalesce(e.version, 0)," +
+	" r.source, CAST(r.order_id AS TEXT), r.paid_minor, r.currency, r.granted_by, r.at" +
+	" FROM (SELECT CAST(? AS BIGINT) AS course_id, CAST(? AS BIGINT) AS user_id) AS w" +
+	" LEFT JOIN ustat_enrollments AS e ON e.course_id = w.course_id AND e.user_id = w.user_id LEFT JOIN ustat_courses AS c ON c.id = e.course_id" +
+	" LEFT JOIN ustat_entitlements AS r ON r.course_id = w.course_id AND r.user_id = w.user_id"
+
+func scanLearner(rows *sql.Rows, l *courses.Learner) error {
+	var source, order, currency sql.NullString
+	var paid, by sql.NullInt64
+	var at sql.NullTime
+	if err := scanEnrollmentAnd(rows, &l.Enrollment, &source, &order, &paid, &currency, &by, &at); err != nil || !source.Valid {
+		return err
+	}
+	l.Entitled, l.Right = true, courses.Entitlement{
+		Source: courses.Source(source.String), PricePaid: core.Money{Minor: paid.Int64, Currency: currency.String}, By: core.UserID(by.Int64), At: timeOf(at),
+	}
+	if !order.Valid {
+		return nil
+	}
+	return l.Right.Order.UnmarshalText([]byte(order.String))
+}
+
 // LearnerOf implements courses.LearningReader.
 func (r coursesReader) LearnerOf(ctx context.Context, course courses.CourseID, user core.UserID) (courses.Learner, error) {
-	found, err := r.enrollments(ctx, " WHERE e.course_id = ? AND e.user_id = ?", course, user)
-	learner := courses.Learner{User: user}
-	if len(found) > 0 {
-		learner.Enrollment = found[0]
+	found, err := readAll(ctx, r.session, selectLearner, []any{course, user}, scanLearner)
+	if err != nil {
+		return courses.Learner{}, err
 	}
-	return learner, err
+	l := found[0]
+	if l.User = user; l.Entitled {
+		l.Right.Course, l.Right.User = course, user
+	}
+	return l, nil
 }
 
 // Enrollments implements courses.LearningReader.

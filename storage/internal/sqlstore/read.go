@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,16 +45,23 @@ func (c *statements) get(ctx context.Context, db *sql.DB, query string) (*sql.St
 	return stmt, nil
 }
 
-// in returns the condition that a column is one of at least one values. Where the
-// driver takes arrays that is one parameter, so that one kept plan serves lists of
-// any length; elsewhere their number is rounded up to a power of two by repeating
-// the last one, so that there are few texts.
-func in[T any](d *DB, column string, values []T) (string, []any) {
-	if len(values) == 1 {
+// maxParameters bounds the parameters of a list, whose number SQLite limits.
+const maxParameters = 1024
+
+// in returns the condition that a column is one of at least one values, which are
+// numbers or valid texts; of these there may be any number. Where the driver takes
+// arrays that is one parameter, so that one kept plan serves lists of any length;
+// elsewhere their number is rounded up to a power of two by repeating the last one, so
+// that there are few texts, and a long list is one parameter in JSON.
+func in[T ~int64 | ~string](d *DB, column string, values []T) (string, []any) {
+	switch {
+	case len(values) == 1:
 		return column + " = ?", []any{values[0]}
-	}
-	if d.dialect.Arrays {
+	case d.dialect.Arrays:
 		return column + " = ANY(?)", []any{values}
+	case len(values) > maxParameters:
+		list, _ := json.Marshal(values) // numbers and texts: it cannot fail
+		return column + " IN (SELECT value FROM json_each(?))", []any{string(list)}
 	}
 	n := 1
 	for n < len(values) {

@@ -45,9 +45,6 @@ func (t coursesTx) reindexBlock(ctx context.Context) (done bool, err error) {
 	if len(ids) == 0 {
 		return true, t.Tx.WriteSQL(ctx, "DELETE FROM ustat_reindex")
 	}
-	if _, err := t.LockCourses(ctx, ids); err != nil {
-		return false, err
-	}
 	if err := t.reindex(ctx, ids); err != nil {
 		return false, err
 	}

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,35 +44,10 @@ func (tx *Tx) Emit(ctx context.Context, events ...core.Event) error {
 	if _, err := tx.session.conn(ctx); err != nil {
 		return err
 	}
-	if err := checkText(len(events), func(i int) []string {
-		return []string{events[i].Type, events[i].Subject, string(events[i].Payload)}
-	}); err != nil {
+	if err := core.CheckEvents(events...); err != nil {
 		return err
 	}
-	for _, e := range events {
-		if len(e.Payload) > core.MaxPayload {
-			return core.Invalid("payload", "max", strconv.Itoa(core.MaxPayload), strconv.Itoa(len(e.Payload)), "the payload of an event is too long")
-		}
-		if err := checkJSON("payload", e.Payload); err != nil {
-			return err
-		}
-	}
 	tx.events = append(tx.events, events...)
-	return nil
-}
-
-// checkJSON refuses JSON whose strings hold a NUL, written as an escape, which not
-// every engine can take apart again.
-func checkJSON(field string, text json.RawMessage) error {
-	for i := 0; i+1 < len(text); i++ {
-		if text[i] != '\\' {
-			continue
-		}
-		if bytes.HasPrefix(text[i+1:], []byte("u0000")) {
-			return core.Invalid(field, "text", "", "", "a string in it has a NUL")
-		}
-		i++ // what is escaped, a backslash too, begins no escape
-	}
 	return nil
 }
 
@@ -96,10 +69,7 @@ func (tx *Tx) flushEvents(ctx context.Context) error {
 
 // Audit implements core.Tx.
 func (tx *Tx) Audit(ctx context.Context, e core.AuditEntry) error {
-	if err := checkText(1, func(int) []string { return []string{e.Action, e.Subject, string(e.Detail)} }); err != nil {
-		return err
-	}
-	if err := checkJSON("detail", e.Detail); err != nil {
+	if err := core.CheckAudit(e); err != nil {
 		return err
 	}
 	var detail any

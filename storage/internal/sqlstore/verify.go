@@ -38,6 +38,36 @@ var rules = []rule{
 		" OR (status = 'active' AND completed_at IS NOT NULL) OR (status IN ('cancelled', 'refunded')) <> (ended_at IS NOT NULL)"},
 	{"a course with another number of prerequisites than it counts", "SELECT c.slug FROM ustat_courses AS c WHERE c.prerequisite_count <>" +
 		" (SELECT count(*) FROM ustat_prerequisites AS p WHERE p.course_id = c.id)"},
+	// What is counted and what is stored are added with opposite signs: nothing is left.
+	{"numbers of a course that are not those of its published reviews", "SELECT CAST(course_id AS TEXT) FROM (" +
+		"SELECT course_id, 1 AS n, rating AS sum, CASE WHEN rating = 1 THEN 1 ELSE 0 END AS ones, CASE WHEN rating = 2 THEN 1 ELSE 0 END AS twos," +
+		" CASE WHEN rating = 3 THEN 1 ELSE 0 END AS threes, CASE WHEN rating = 4 THEN 1 ELSE 0 END AS fours FROM ustat_reviews WHERE status = 'published'" +
+		" UNION ALL SELECT course_id, -review_count, -rating_sum, -ones, -twos, -threes, -fours FROM ustat_review_stats) AS sides" +
+		" GROUP BY course_id HAVING sum(n) <> 0 OR sum(sum) <> 0 OR sum(ones) <> 0 OR sum(twos) <> 0 OR sum(threes) <> 0 OR sum(fours) <> 0"},
+	{"a course that is listed with other numbers than its reviews have", "SELECT CAST(s.course_id AS TEXT) FROM ustat_course_stats AS s" +
+		" JOIN ustat_review_stats AS r ON r.course_id = s.course_id WHERE s.review_count <> r.review_count OR s.rating_sum <> r.rating_sum OR s.rating_version <> r.version" +
+		" OR s.rating_rank <> CASE WHEN r.review_count = 0 THEN 0 ELSE (r.rating_sum + 40) * 1000000 / (r.review_count + 10) END"},
+	{"a review that counts other votes than it has", "SELECT CAST(id AS TEXT) FROM (SELECT id, helpful AS n FROM ustat_reviews WHERE helpful <> 0" +
+		" UNION ALL SELECT review_id, -1 FROM ustat_review_votes) AS sides GROUP BY id HAVING sum(n) <> 0"},
+	{"a review that counts other comments than it has", "SELECT CAST(id AS TEXT) FROM (SELECT id, comments AS n FROM ustat_reviews WHERE comments <> 0" +
+		" UNION ALL SELECT review_id, -1 FROM ustat_review_comments) AS sides GROUP BY id HAVING sum(n) <> 0"},
+	{"a review that counts other reports than wait", "SELECT CAST(id AS TEXT) FROM (SELECT id, reports AS n FROM ustat_reviews WHERE reports <> 0" +
+		" UNION ALL SELECT review_id, -1 FROM ustat_review_reports WHERE NOT handled) AS sides GROUP BY id HAVING sum(n) <> 0"},
+	{"a coupon that counts other uses than its orders have", "SELECT k.code FROM ustat_coupons AS k LEFT JOIN ustat_orders AS o ON o.coupon = k.code" +
+		" AND o.status IN ('pending', 'paid') GROUP BY k.code, k.used HAVING k.used <> count(o.id)"},
+	{"a user whose uses of a coupon are other than their orders have", "SELECT u.code FROM ustat_coupon_uses AS u LEFT JOIN ustat_orders AS o ON o.coupon = u.code" +
+		" AND o.user_id = u.user_id AND o.status IN ('pending', 'paid') GROUP BY u.code, u.user_id, u.used HAVING u.used <> count(o.id)"},
+	{"a paid order whose learner has no right to the course", "SELECT CAST(o.id AS TEXT) FROM ustat_orders AS o LEFT JOIN ustat_entitlements AS e" +
+		" ON e.course_id = o.course_id AND e.user_id = o.user_id WHERE o.status = 'paid' AND e.user_id IS NULL"},
+	{"a bought right to a course whose order is not paid, or another sum", "SELECT CAST(o.id AS TEXT) FROM ustat_entitlements AS e JOIN ustat_orders AS o ON o.id = e.order_id" +
+		" WHERE o.status <> 'paid' OR o.course_id <> e.course_id OR o.user_id <> e.user_id OR o.total_minor <> e.paid_minor OR o.currency <> e.currency"},
+	{"a seat that was bought without a right to the course for that sum", "SELECT CAST(n.id AS TEXT) FROM ustat_enrollments AS n LEFT JOIN ustat_entitlements AS e" +
+		" ON e.course_id = n.course_id AND e.user_id = n.user_id AND e.source = 'purchase' AND e.paid_minor = n.paid_minor AND e.currency = n.paid_currency" +
+		" WHERE n.source = 'purchase' AND n.status IN ('active', 'completed', 'waiting') AND e.user_id IS NULL"},
+	{"a bought right to a course without an order", "SELECT CAST(user_id AS TEXT) FROM ustat_entitlements WHERE source = 'purchase' AND order_id IS NULL"},
+	{"two orders of one user that are paid for one course", "SELECT CAST(min(CAST(id AS TEXT)) AS TEXT) FROM ustat_orders WHERE status = 'paid' GROUP BY course_id, user_id HAVING count(*) > 1"},
+	{"a certificate of a course that was not completed", "SELECT k.code FROM ustat_certificates AS k JOIN ustat_enrollments AS e ON e.id = k.enrollment_id" +
+		" WHERE e.completed_at IS NULL OR e.status IN ('waiting', 'active')"},
 	{"an event without a store, a type, a version or a subject", "SELECT CAST(id AS TEXT) FROM ustat_outbox WHERE store = '' OR type = '' OR version < 1 OR subject = ''"},
 }
 
