@@ -140,6 +140,7 @@ func newAPI(p *ustat.Platform, options Options) *api {
 	a.mountAccounts()
 	a.mountCourses()
 	a.mountAuthoring()
+	a.mountReviews()
 	a.mountLearning()
 	a.mountOrders()
 	a.mountCertificates()

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -26,6 +27,7 @@ import (
 	"github.com/ustat/ustat/payments/fake"
 	"github.com/ustat/ustat/reports"
 	"github.com/ustat/ustat/reports/xlsx"
+	"github.com/ustat/ustat/reviews"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/storage/postgres"
 	"github.com/ustat/ustat/storage/sqlite"
@@ -69,7 +71,8 @@ func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB))
 	require.NoError(t, err)
 	p, err := ustat.New(b, &ustat.Config{
 		Payments: []courses.Payments{bank},
-		Queue:    queue, TaskConcurrency: -1, NoRelay: true, Files: files, LinkKey: []byte(linkKey), ReportFormats: []reports.Format{xlsx.Format}, Certificates: printer,
+		Learners: everybody{}, Reviews: reviews.Options{PerHour: 100_000, Moderator: reviews.Filter{PerHour: 100_000}},
+		Queue: queue, TaskConcurrency: -1, NoRelay: true, Files: files, LinkKey: []byte(linkKey), ReportFormats: []reports.Format{xlsx.Format}, Certificates: printer,
 	})
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context()))
@@ -317,6 +320,35 @@ var requests = map[string]func(w *world, s subject) request{
 		return request{"/tags/" + tag.Slug + "/", nil}
 	},
 
+	"course-reviews-list":        of("/reviews/?sort=helpful", nil),
+	"course-reviews-summary":     of("/reviews/summary/", nil),
+	"course-reviews-eligibility": of("/reviews/eligibility/", nil),
+	"course-reviews-create":      of("/reviews/", object{"rating": 5, "text": "Good"}),
+	"reviews-list":               fixed("/reviews/?status=published", nil),
+	"reviews-create": func(w *world, _ subject) request {
+		return request{"/reviews/", object{"course": w.bare(), "rating": 5}}
+	},
+	"reviews-get":          onReview("/reviews/", "/", nil),
+	"reviews-update":       onReview("/reviews/", "/", object{"rating": 1}),
+	"reviews-delete":       onReview("/reviews/", "/", nil),
+	"reviews-reply":        onReview("/reviews/", "/reply/", object{"text": "Thanks"}),
+	"reviews-reply-delete": onReview("/reviews/", "/reply/", nil),
+	"comments-list":        onReview("/reviews/", "/comments/", nil),
+	"comments-create":      onReview("/reviews/", "/comments/", object{"text": "Yes"}),
+	"comments-delete": func(w *world, _ subject) request {
+		r := w.review()
+		c, err := w.p.Reviews.Comment(w.t.Context(), w.actor("student"), r.ID, reviews.NewText{Text: "Yes"})
+		require.NoError(w.t, err)
+		return request{fmt.Sprintf("/reviews/%d/comments/%d/", r.ID, c.ID), nil}
+	},
+	"reviews-vote":        onReview("/reviews/", "/vote/", nil),
+	"reviews-vote-delete": onReview("/reviews/", "/vote/", nil),
+	"reviews-report":      onReview("/reviews/", "/report/", object{"reason": "spam", "note": "No"}),
+	"moderation-list":     fixed("/moderation/reviews/", nil),
+	"moderation-decide":   onReview("/moderation/reviews/", "/", object{"action": "hide", "reason": "No"}),
+	"moderation-history":  onReview("/moderation/reviews/", "/history/", nil),
+	"moderation-reports":  onReview("/moderation/reviews/", "/reports/", nil),
+
 	"reports-create": fixed("/analytics/reports/", object{"kind": "courses", "format": "csv", "status": "draft"}),
 	"reports-get": func(w *world, _ subject) request {
 		return request{"/analytics/reports/" + w.doneReport().ID.String() + "/", nil}
@@ -493,6 +525,43 @@ func of(path string, body any) func(*world, subject) request {
 
 func (s subject) at(path string, body any) request { return request{"/courses/" + s.slug + path, body} }
 
+// onReview is a request about a new review.
+func onReview(before, behind string, body any) func(*world, subject) request {
+	return func(w *world, _ subject) request { return request{fmt.Sprint(before, w.review().ID, behind), body} }
+}
+
+// review returns a new review of the student on a new course.
+func (w *world) review() reviews.Review {
+	made, err := w.p.Reviews.Create(w.t.Context(), w.actor("student"), w.bare(), reviews.New{Rating: 5})
+	require.NoError(w.t, err)
+	return made
+}
+
+// bare returns the slug of a new published course of the owner that has nothing in it.
+func (w *world) bare() string {
+	slug, owner := w.name(), w.actor("owner")
+	require.NoError(w.t, w.b.Courses.Update(w.t.Context(), func(ctx context.Context, tx courses.Tx) error {
+		_, err := tx.InsertCourses(ctx, []courses.Course{{
+			Slug: slug, Title: slug, Status: courses.Published, Price: core.Money{Currency: "USD"}, Teacher: courses.Teacher{ID: owner.UserID},
+		}})
+		return err
+	}))
+	return slug
+}
+
+func (w *world) actor(name string) core.Actor {
+	u, err := w.p.Accounts.UserByUsername(w.t.Context(), name)
+	require.NoError(w.t, err)
+	return core.Actor{UserID: u.ID, Role: u.Role}
+}
+
+// everybody takes every course.
+type everybody struct{}
+
+func (everybody) Learner(context.Context, courses.CourseID, core.UserID) (reviews.Learner, error) {
+	return reviews.Learner{Enrolled: true, Percent: 100}, nil
+}
+
 func (w *world) refreshToken() string {
 	tokens, err := w.p.Accounts.Login(w.t.Context(), accounts.Credentials{Login: "student", Password: password}, accounts.Client{})
 	require.NoError(w.t, err)
@@ -564,6 +633,7 @@ func (w *world) snapshot() string {
 	for _, table := range []string{
 		"users", "profiles", "specializations", "producer_teachers", "categories", "tags", "courses", "course_stats", "course_tags", "course_slugs",
 		"modules", "lessons", "lesson_files", "orders", "coupons", "coupon_uses", "entitlements", "enrollments", "certificates", "reports", "outbox", "audit",
+		"reviews", "review_stats", "review_votes", "review_comments", "review_reports", "review_history",
 	} {
 		rows, err := w.db.QueryContext(w.t.Context(), "SELECT * FROM ustat_"+table+" ORDER BY 1, 2")
 		require.NoError(w.t, err)

@@ -27,11 +27,37 @@ type operation struct {
 // ofCourse counts the events of a type of a course.
 const ofCourse = "SELECT count(*) FROM ustat_outbox AS o JOIN ustat_courses AS c ON o.subject = 'course/' || c.id WHERE c.slug = '%s' AND o.type = "
 
+// ofReviews counts the rows of a table that belong to the review of a course.
+func ofReviews(table, course, more string) string {
+	return "SELECT count(*) FROM " + table + " AS x JOIN ustat_courses AS c ON c.id = " + course + " WHERE c.slug = '%s'" + more
+}
+
+const courseOfReview = "(SELECT r.course_id FROM ustat_reviews AS r WHERE r.id = x.review_id)"
+
 // ofEnrollments counts the events of a type of those who take a course.
 const ofEnrollments = "SELECT count(*) FROM ustat_outbox AS o JOIN ustat_enrollments AS e ON o.subject = 'enrollment/' || e.id" +
 	" JOIN ustat_courses AS c ON c.id = e.course_id WHERE c.slug = '%s' AND o.type = "
 
 var operations = map[string]operation{
+	"reviews.create": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		w.student(t, n)
+		return killtest.Op{Name: "reviews.create", Args: map[string]string{"slug": n, "by": n, "key": n}}
+	}, effects: ofReviews("ustat_reviews", "x.course_id", "")},
+	"reviews.edit": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		return w.review(t, "reviews.edit", n, n)
+	}, effects: ofReviews("ustat_review_history", "x.course_id", " AND x.action = 'edit'")},
+	"reviews.hide": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		return w.review(t, "reviews.hide", n, "root")
+	}, effects: ofReviews("ustat_review_history", "x.course_id", " AND x.action = 'hide'"), again: "reviews.invalid_transition"},
+	"reviews.delete": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		return w.review(t, "reviews.delete", n, n)
+	}, effects: ofReviews("ustat_review_history", "x.course_id", " AND x.action = 'delete'"), again: "reviews.not_found"},
+	"reviews.comment": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		return w.review(t, "reviews.comment", n, "root")
+	}, effects: ofReviews("ustat_review_comments", courseOfReview, "")},
+	"reviews.vote": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		return w.review(t, "reviews.vote", n, "root")
+	}, effects: ofReviews("ustat_review_votes", courseOfReview, "")},
 	"courses.publish": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
 		w.inReview(t, n)
 		return killtest.Op{Name: "courses.publish", Args: map[string]string{"slug": n, "by": "root"}}

@@ -14,12 +14,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/killtest"
 	"github.com/ustat/ustat/internal/pgtest"
+	"github.com/ustat/ustat/reviews"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/storage/postgres"
 	"github.com/ustat/ustat/storage/sqlite"
@@ -59,7 +61,7 @@ func onEachEngine(t *testing.T, test func(t *testing.T, w *world)) {
 func newWorld(t *testing.T, backend *storage.Backend, engine, dsn, driver, besideDSN string) *world {
 	t.Helper()
 	ctx := t.Context()
-	w := &world{Platform: ustattest.New(t, ustattest.WithBackend(backend)), engine: engine, dsn: dsn}
+	w := &world{Platform: ustattest.New(t, ustattest.WithBackend(backend), ustattest.WithConfig(ustat.Config{Learners: killtest.Everybody{}})), engine: engine, dsn: dsn}
 	for username, role := range map[string]core.Role{"anna": core.Teacher, "root": core.Admin} {
 		_, err := w.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{Username: username, Email: username + "@example.org", Role: role})
 		require.NoError(t, err)
@@ -153,6 +155,24 @@ func (w *world) completed(t *testing.T, slug, username string) string {
 	return strconv.FormatInt(int64(e.ID), 10)
 }
 
+// student signs somebody up and makes a published course of the same name.
+func (w *world) student(t *testing.T, name string) core.Actor {
+	t.Helper()
+	w.register(t, name)
+	w.published(t, name, 0)
+	u, err := w.Accounts.UserByUsername(t.Context(), name)
+	require.NoError(t, err)
+	return core.Actor{UserID: u.ID, Role: u.Role}
+}
+
+// review is an operation on a review of a student with a name, on the course of that name.
+func (w *world) review(t *testing.T, operation, name, by string) killtest.Op {
+	t.Helper()
+	made, err := w.Reviews.Create(t.Context(), w.student(t, name), name, reviews.New{Rating: 5})
+	require.NoError(t, err)
+	return killtest.Op{Name: operation, Args: map[string]string{"review": fmt.Sprint(made.ID), "by": by, "key": name}}
+}
+
 // run has a worker do one operation after the other.
 func (w *world) run(t *testing.T, ops ...killtest.Op) killtest.Ended {
 	t.Helper()
@@ -198,6 +218,7 @@ var tables = []string{
 	"ustat_users", "ustat_profiles", "ustat_sessions", "ustat_refresh_tokens", "ustat_producer_teachers", "ustat_courses", "ustat_course_stats",
 	"ustat_course_slugs", "ustat_modules", "ustat_categories", "ustat_outbox", "ustat_audit", "ustat_idempotency", "ustat_enrollments", "ustat_progress",
 	"ustat_orders", "ustat_coupons", "ustat_coupon_uses", "ustat_payment_events", "ustat_entitlements",
+	"ustat_reviews", "ustat_review_stats", "ustat_review_history", "ustat_review_votes", "ustat_review_comments",
 }
 
 // state returns all rows of all tables.

@@ -71,6 +71,7 @@ func RunAccounts(t *testing.T, open Open, limits Limits) {
 	s.userLists()
 	s.userLocks()
 	s.profiles()
+	s.profileRatings()
 	s.teachers()
 	s.sessions()
 	s.sessionsForgotten()

@@ -48,7 +48,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	config := &ustat.Config{Hasher: hasher, Clock: ahead(work.Ahead), Achievements: []accounts.Rule{diligence}}
+	config := &ustat.Config{Hasher: hasher, Learners: killtest.Everybody{}, Clock: ahead(work.Ahead), Achievements: []accounts.Rule{diligence}}
 	if work.Files != "" {
 		if err := withJobs(ctx, work, config); err != nil {
 			return err

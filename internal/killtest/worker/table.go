@@ -14,6 +14,7 @@ import (
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/killtest"
 	"github.com/ustat/ustat/payments/signed"
+	"github.com/ustat/ustat/reviews"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/tasks"
 )
@@ -44,6 +45,12 @@ func table(p *ustat.Platform, b *storage.Backend, queue tasks.Queue) map[string]
 		"courses.complete":    w.complete,
 		"courses.file":        w.file,
 		"courses.certificate": w.certificate,
+		"reviews.create":      w.review,
+		"reviews.edit":        w.edit,
+		"reviews.hide":        w.hide,
+		"reviews.delete":      w.remove,
+		"reviews.comment":     w.comment,
+		"reviews.vote":        w.vote,
 		"orders.create":       w.order,
 		"orders.callback":     w.callback,
 		"orders.refund":       w.refund,
@@ -248,4 +255,63 @@ func (w worker) certificate(ctx context.Context, args map[string]string) (any, e
 		return nil, err
 	}
 	return w.p.Courses.IssueCertificate(ctx, by, courses.EnrollmentID(id))
+}
+
+func (w worker) review(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Reviews.Create(ctx, by, args["slug"], reviews.New{Rating: 4, Text: "Good", Key: args["key"]})
+}
+
+// about returns the actor and the review that the arguments name.
+func (w worker) about(ctx context.Context, args map[string]string) (core.Actor, reviews.ReviewID, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return by, 0, err
+	}
+	id, err := strconv.ParseInt(args["review"], 10, 64)
+	return by, reviews.ReviewID(id), err
+}
+
+func (w worker) edit(ctx context.Context, args map[string]string) (any, error) {
+	by, id, err := w.about(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	rating := 1
+	return w.p.Reviews.Edit(ctx, by, id, reviews.Change{Rating: &rating})
+}
+
+func (w worker) hide(ctx context.Context, args map[string]string) (any, error) {
+	by, id, err := w.about(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Reviews.Moderate(ctx, by, id, reviews.Decision{Action: reviews.Hide, Reason: "rude"})
+}
+
+func (w worker) remove(ctx context.Context, args map[string]string) (any, error) {
+	by, id, err := w.about(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return nil, w.p.Reviews.Delete(ctx, by, id, 0)
+}
+
+func (w worker) comment(ctx context.Context, args map[string]string) (any, error) {
+	by, id, err := w.about(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Reviews.Comment(ctx, by, id, reviews.NewText{Text: "Yes", Key: args["key"]})
+}
+
+func (w worker) vote(ctx context.Context, args map[string]string) (any, error) {
+	by, id, err := w.about(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Reviews.Vote(ctx, by, id, true)
 }
