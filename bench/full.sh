@@ -14,7 +14,7 @@ section() { # title, command...
 	shift
 	{
 		printf '\n## %s\n\n`%s`\n\n```\n' "$title" "$*"
-		"$@" 2>&1 | grep -aE 'Benchmark|ratio|rows/s|^ok|^---|FAIL|seed|SEED|acknowledged|effects|writers|kills|cuts|faults|peak|refused|beside|pgtest:' | sed "s#/usr/lib/[^ ]*#…#" || true
+		"$@" 2>&1 | grep -aE 'Benchmark|ratio|rows/s|^ok|^---|FAIL|seed|SEED|acknowledged|effects|writers|kills|cuts|faults|peak|refused|beside|pgtest:|students that' | sed "s#/usr/lib/[^ ]*#…#" || true
 		printf '```\n'
 	} >>"$work"
 }
@@ -28,6 +28,7 @@ section() { # title, command...
 section "Handlers beside hand-written ones" go test -run '^$' -bench Handlers -benchtime 5000x -timeout 30m ./bench
 section "Page 360 beside page 1" go test -run '^$' -bench DeepPage -benchtime 1000x -timeout 30m ./bench
 section "Import" go test -run '^$' -bench Import -benchtime 3x -timeout 30m ./transfer
+section "Real enrollments: import, and out and in again" go test -run Real -bench Enrollments -benchtime 2x -v -timeout 60m ./transfer
 section "Memory of an import" go test -run Memory -v -timeout 30m ./transfer
 section "Events relayed and worked, and what Emit adds" go test -run '^$' -bench 'Events|Emit' -benchtime 10000x -timeout 30m ./bench
 section "From a commit to its handler" go test -run '^$' -bench PickUp -benchtime 300x -timeout 30m ./bench
