@@ -9,7 +9,9 @@ import (
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/reports"
+	"github.com/ustat/ustat/reviews"
 	"github.com/ustat/ustat/tasks"
 )
 
@@ -63,6 +65,77 @@ const ReconcileTask = "ustat.reconcile"
 // ReportsTask is the name of the subscriber that writes reports.
 const ReportsTask = "ustat.reports"
 
+// RatingsTask is the name of the subscriber by which the lists of courses follow reviews
+// that are kept in another database (where both are in one, it finds nothing to do), and
+// the ratings of teachers' profiles follow reviews.
+const RatingsTask = "ustat.ratings"
+
+// RecountTask is the name of the periodic work that counts the ratings of every course
+// anew, once a day, and repairs what differs.
+const RecountTask = "ustat.recount"
+
+// recount repairs the numbers of reviews, and tells the operator that it had to.
+func (p *Platform) recount(ctx context.Context, _ time.Time) error {
+	found, err := p.Reviews.RecomputeAggregates(ctx, accounts.System, true)
+	for _, d := range found {
+		p.config.Logger.WarnContext(ctx, "repaired the numbers of a course's reviews", "course", d.Course, "stored", d.Stored, "counted", d.Counted)
+	}
+	return err
+}
+
+// followRating is the job of numbers that have changed.
+func (p *Platform) followRating(ctx context.Context, e core.Event) error {
+	var now reviews.Rated
+	if err := json.Unmarshal(e.Payload, &now); err != nil {
+		return tasks.Discard(err)
+	}
+	if err := p.Courses.SetRating(ctx, now.Course, courses.ReviewNumbers{Count: now.Count, Sum: now.Sum, Version: now.Version}); err != nil {
+		return err
+	}
+	refs, err := p.Courses.Refs(ctx, accounts.System, []courses.CourseID{now.Course})
+	if err != nil {
+		return err
+	}
+	return p.rateTeacher(ctx, refs[now.Course].Teacher)
+}
+
+// TeachersTask is the name of the subscriber by which the ratings of profiles follow
+// courses that get another teacher. With new reviews they follow by RatingsTask.
+const TeachersTask = "ustat.teachers"
+
+// followTeacher is the job of a course that was reassigned.
+func (p *Platform) followTeacher(ctx context.Context, e core.Event) error {
+	var now courses.Changed
+	if err := json.Unmarshal(e.Payload, &now); err != nil {
+		return tasks.Discard(err)
+	}
+	if err := p.rateTeacher(ctx, now.From); err != nil {
+		return err
+	}
+	return p.rateTeacher(ctx, now.Teacher)
+}
+
+// rateTeacher writes what the courses of a teacher are rated. It looks once more after it
+// has written: of two at once the one that wrote last has not read first.
+func (p *Platform) rateTeacher(ctx context.Context, teacher core.UserID) error {
+	const looks = 10
+	for written, n := -1, 0; n < looks; n++ {
+		rating, err := p.Courses.TeacherRating(ctx, teacher)
+		if err != nil || rating == written {
+			return err
+		}
+		err = p.Accounts.SetRating(ctx, teacher, rating)
+		if errors.Is(err, accounts.ErrUserNotFound) { // a course that is gone, or an event of before there was a From
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		written = rating
+	}
+	return core.ErrUnavailable.Withf("the rating of a teacher changes too often to be written")
+}
+
 // OrdersTask is the name of the periodic work that settles orders which were
 // interrupted, once a minute.
 const OrdersTask = "ustat.orders"
@@ -80,6 +153,18 @@ func (p *Platform) makeReport(ctx context.Context, e core.Event) error {
 		return tasks.Discard(err)
 	}
 	return p.Reports.Make(ctx, asked.ID)
+}
+
+// LessonFilesTask is the name of the subscriber that looks at files of lessons.
+const LessonFilesTask = "ustat.lesson_files"
+
+// processFile is the job of a file that was uploaded.
+func (p *Platform) processFile(ctx context.Context, e core.Event) error {
+	var uploaded courses.FileChanged
+	if err := json.Unmarshal(e.Payload, &uploaded); err != nil {
+		return tasks.Discard(err)
+	}
+	return p.Courses.ProcessLessonFile(ctx, uploaded.File)
 }
 
 // Subscribe adds a subscriber to the events of every store, before Start. Every
@@ -103,8 +188,22 @@ func (p *Platform) startTasks(ctx context.Context) error {
 	if err := p.Tasks.Every(tasks.Periodic{Name: CleanupTask, Every: time.Hour, Timeout: 10 * time.Minute, Do: p.cleanup}); err != nil {
 		return err
 	}
+	if err := p.Subscribe(tasks.Subscription{Name: RatingsTask, Types: []string{reviews.EventRated}, Handle: p.followRating}); err != nil {
+		return err
+	}
+	if err := p.Subscribe(tasks.Subscription{Name: TeachersTask, Types: []string{courses.EventReassigned}, Handle: p.followTeacher}); err != nil {
+		return err
+	}
+	if err := p.Tasks.Every(tasks.Periodic{Name: RecountTask, Every: day, Timeout: time.Hour, Do: p.recount}); err != nil {
+		return err
+	}
 	if err := p.subscribeAchievements(); err != nil {
 		return err
+	}
+	if c.Files != nil {
+		if err := p.Subscribe(tasks.Subscription{Name: LessonFilesTask, Types: []string{courses.EventFileUploaded}, Timeout: 10 * time.Minute, Handle: p.processFile}); err != nil {
+			return err
+		}
 	}
 	if len(c.Payments) > 0 {
 		if err := p.Tasks.Every(tasks.Periodic{Name: OrdersTask, Every: time.Minute, Timeout: 10 * time.Minute, Do: p.settleOrders}); err != nil {
@@ -114,7 +213,7 @@ func (p *Platform) startTasks(ctx context.Context) error {
 	if err := p.Tasks.Every(tasks.Periodic{Name: ReconcileTask, Every: day, Timeout: 10 * time.Minute, Do: p.reconcile}); err != nil {
 		return err
 	}
-	sources := []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}}
+	sources := []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}, {Name: "reviews", Outbox: p.backend.Reviews}}
 	if p.backend.Reports != nil {
 		if err := p.Subscribe(tasks.Subscription{Name: ReportsTask, Types: []string{reports.EventRequested}, Timeout: 10 * time.Minute, Handle: p.makeReport}); err != nil {
 			return err
@@ -164,12 +263,15 @@ func (p *Platform) cleanup(ctx context.Context, _ time.Time) error {
 	all := []batches{
 		{"events of accounts", now.Add(-r.Outbox), p.backend.Accounts.Forget},
 		{"events of courses", now.Add(-r.Outbox), p.backend.Courses.Forget},
+		{"events of reviews", now.Add(-r.Outbox), p.backend.Reviews.Forget},
 		{"idempotency keys", now.Add(-r.Idempotency), p.forgetInAccounts(accounts.Tx.ForgetKeys)},
+		{"idempotency keys of reviews", now.Add(-r.Idempotency), p.forgetInReviews},
 		{"refresh tokens", now.Add(-r.RefreshTokens), p.forgetInAccounts(accounts.Tx.ForgetTokens)},
 		// A session's tokens are gone by then, with its last one's time.
 		{"revoked sessions", now.Add(-r.RefreshTokens - p.config.RefreshTTL), p.forgetInAccounts(accounts.Tx.ForgetSessions)},
 		{"jobs", now.Add(-r.Jobs), p.config.Queue.Cleanup},
 		{"reports", now, p.Reports.Cleanup},
+		{"files of lessons", now, p.Courses.CleanFiles},
 	}
 	if p.backend.Reports != nil {
 		all = append(all, batches{"events of reports", now.Add(-r.Outbox), p.backend.Reports.Forget})
@@ -204,6 +306,16 @@ func (p *Platform) forgetInAccounts(forget func(tx accounts.Tx, ctx context.Cont
 	}
 }
 
+// forgetInReviews forgets the keys of reviews, which are none of the accounts' where they
+// are kept apart.
+func (p *Platform) forgetInReviews(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	err = p.backend.Reviews.Update(ctx, func(ctx context.Context, tx reviews.Tx) (err error) {
+		n, err = tx.ForgetKeys(ctx, before, limit)
+		return err
+	})
+	return n, err
+}
+
 // audit writes an audit row by itself, for services without a store of their own.
 func (p *Platform) audit(ctx context.Context, entry core.AuditEntry) error {
 	return p.backend.Accounts.Update(ctx, func(ctx context.Context, tx accounts.Tx) error { return tx.Audit(ctx, entry) })
@@ -228,8 +340,7 @@ func (p *Platform) In(tx *sql.Tx) (*Platform, error) {
 	}
 	in := &Platform{backend: joined, config: p.config, validate: p.validate, cursors: p.cursors, tokens: p.tokens, links: p.links, Tasks: p.Tasks, tx: tx}
 	in.started.Store(true)
-	in.assemble()
-	return in, nil
+	return in, in.assemble()
 }
 
 // Atomic runs fn in one transaction of the platform's database and hands it the

@@ -27,6 +27,7 @@ import (
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/reports"
+	"github.com/ustat/ustat/reviews"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/tasks"
 )
@@ -51,13 +52,24 @@ type Config struct {
 	// of a platform. Nil means one is made at the first Start and kept in the main
 	// database.
 	LinkKey []byte
-	// Files keeps the files that the platform makes: blob.Dir keeps them in a folder,
-	// blob/s3 in a bucket, the same for every process of a platform. Without one, or
-	// without a Queue, there are no reports.
+	// Files keeps the files that the platform makes and takes: blob.Dir keeps them in a
+	// folder, blob/s3 in a bucket, the same for every process of a platform. Without one,
+	// or without a Queue, there are no reports and no files of lessons.
 	Files blob.Store
+	// MaxLessonFile is how many bytes a file of a lesson has at most. Zero means
+	// courses.DefaultMaxFile.
+	MaxLessonFile int64
+	// Certificates makes the documents of certificates: see courses/certificate. Nil means
+	// that certificates are issued and verified without one.
+	Certificates courses.CertificateRenderer
 	// ReportFormats are the formats of reports beside CSV: see reports/xlsx. Every process
 	// that works jobs has the same ones.
 	ReportFormats []reports.Format
+	// Reviews are the rules of reviews that differ from the defaults.
+	Reviews reviews.Options
+	// Learners tells who takes which course and how far they are, which is who may review
+	// it. Nil means the enrollments of courses.
+	Learners reviews.Learners
 	// Gates close lessons besides what the platform closes them for itself, after it.
 	Gates []courses.Gate
 	// Issuer and Audience are written into access tokens and required in them. Empty
@@ -69,7 +81,7 @@ type Config struct {
 	// RefreshTTL is how long a refresh token is good for, AccessTTL to 366 days. Zero
 	// means 30 days.
 	RefreshTTL time.Duration
-	// Limiter counts attempts to sign in. Nil means one in this process's memory;
+	// Limiter counts attempts to sign in, and what is written of reviews. Nil means one in this process's memory;
 	// where a platform has many processes, give them one that they share.
 	Limiter core.Limiter
 	// Hasher hashes passwords. Nil means argon2id (see accounts/password).
@@ -116,6 +128,7 @@ type Platform struct {
 	Accounts *accounts.Service
 	Courses  *courses.Service
 	Reports  *reports.Service
+	Reviews  *reviews.Service
 	// Jobs shows the jobs of the queue to admins.
 	Jobs *tasks.Service
 	// Tasks takes kinds of jobs, by tasks.Register, and periodic work, by its Every,
@@ -153,13 +166,17 @@ func New(backend *storage.Backend, config *Config) (*Platform, error) {
 		return nil, core.Invalid("backend.Accounts", "required", "", "", "a store is needed")
 	case backend.Courses == nil:
 		return nil, core.Invalid("backend.Courses", "required", "", "", "a store is needed")
+	case backend.Reviews == nil:
+		return nil, core.Invalid("backend.Reviews", "required", "", "", "a store is needed")
 	case backend.Keys == nil && p.config.lacksKeys():
 		return nil, core.Invalid("backend.Keys", "required", "", "", "a place for keys, or CursorKey, TokenKeys, RefreshKey and, for Files, LinkKey, is needed")
 	}
 	if err := p.setKeys(); err != nil {
 		return nil, err
 	}
-	p.assemble()
+	if err := p.assemble(); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 
@@ -193,6 +210,9 @@ func (c *Config) setDefaults() (err error) {
 	c.Achievements = withBuiltIn(c.Achievements)
 	if err := accounts.CheckRules(c.Achievements); err != nil {
 		return err
+	}
+	if c.MaxLessonFile < 0 {
+		return core.Invalid("MaxLessonFile", "min", "1", strconv.FormatInt(c.MaxLessonFile, 10), "a file has at least a byte's room")
 	}
 	if c.Hasher == nil {
 		c.Hasher, err = password.New(password.Options{})
@@ -270,7 +290,7 @@ func freshKey() []byte {
 	return key
 }
 
-func (p *Platform) assemble() {
+func (p *Platform) assemble() (err error) {
 	c := p.config
 	p.Accounts = accounts.NewService(accounts.Config{
 		Store: p.backend.Accounts, Validate: p.validate, Clock: c.Clock, Cursors: p.cursors, Limiter: c.Limiter, Hasher: c.Hasher,
@@ -284,12 +304,21 @@ func (p *Platform) assemble() {
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
 		Payments: providers, OrderTTL: c.OrderTTL, ReturnURL: c.PaymentReturnURL,
 		Gates: c.Gates,
+		Files: c.Files, Links: p.links, Queued: c.Queue != nil, MaxFile: c.MaxLessonFile, Certificates: c.Certificates,
 	})
 	p.Reports = reports.NewService(reports.Config{
 		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Users: p.Accounts, Links: p.links,
 		Limiter: c.Limiter, Clock: c.Clock, Formats: c.ReportFormats,
 	})
 	p.Jobs = tasks.NewService(tasks.ServiceConfig{Queue: c.Queue, Cursors: p.cursors, Clock: c.Clock, Audit: p.audit})
+	if c.Learners == nil {
+		c.Learners = enrollments{p.Courses}
+	}
+	p.Reviews, err = reviews.NewService(reviews.Config{
+		Store: p.backend.Reviews, Courses: p.Courses, Users: p.Accounts, Learners: c.Learners, Cursors: p.cursors, Validate: p.validate, Clock: c.Clock,
+		Limiter: c.Limiter, Options: c.Reviews,
+	})
+	return err
 }
 
 // OpenLink opens the file that a link grants, whoever has it; the caller closes it. It
@@ -305,6 +334,15 @@ func (p *Platform) OpenLink(ctx context.Context, token string) (*blob.File, blob
 	}
 	file, err := p.config.Files.Open(ctx, link.Key)
 	return file, link, err
+}
+
+// enrollments answers reviews from courses.
+type enrollments struct{ courses *courses.Service }
+
+// Learner implements reviews.Learners.
+func (e enrollments) Learner(ctx context.Context, course courses.CourseID, user core.UserID) (reviews.Learner, error) {
+	l, err := e.courses.Learner(ctx, course, user)
+	return reviews.Learner{Enrolled: l.Enrollment.Status.Seated(), Percent: l.Enrollment.Percent()}, err
 }
 
 // facts answers the rules of achievements from courses, which come after accounts.

@@ -290,7 +290,7 @@ func (s *Service) keep(ctx context.Context, earned []Award) error {
 			return err
 		}
 		for _, a := range added {
-			event := core.NewEvent(EventAwarded, subjectOf(byID[a.User]), core.Actor{}, now, Awarded{a.User, a.Code, a.At})
+			event := core.NewEvent(EventAwarded, subjectOf(byID[a.User]), core.Actor{}, now, Awarded(a))
 			if err := tx.Emit(ctx, event); err != nil {
 				return err
 			}

@@ -234,3 +234,11 @@ func unknownSpecialization(field, slug string) *core.Error {
 func sameProfile(a, b Profile) bool {
 	return a.Slug == b.Slug && slices.Equal(a.Links, b.Links) && slices.Equal(a.Specializations, b.Specializations)
 }
+
+// SetRating writes what a teacher's courses are rated, in hundredths of a star; 0 is not
+// at all. It is for what follows reviews: nobody's rights are asked. It fails with
+// ErrUserNotFound.
+func (s *Service) SetRating(ctx context.Context, user core.UserID, rating int) error {
+	ctx = core.WithOperation(ctx, "accounts.SetRating")
+	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error { return tx.SetRating(ctx, user, rating) })
+}

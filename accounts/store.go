@@ -155,6 +155,10 @@ type ProfileTx interface {
 	// more than MaxOldSlugs of these, or ErrSpecializationNotFound, and with
 	// core.ErrVersion where p.Version is not the stored one.
 	UpdateProfile(ctx context.Context, p Profile) error
+	// SetRating writes the rating of a user's profile, 0 to 500, and leaves its version:
+	// nobody has edited it. It fails with ErrUserNotFound, and with core.ErrInvalid for
+	// another rating, after which the Update fails.
+	SetRating(ctx context.Context, user core.UserID, rating int) error
 	// InsertSpecialization adds one and returns it with its id. A taken slug is
 	// ErrSlugTaken.
 	InsertSpecialization(ctx context.Context, s Specialization) (Specialization, error)

@@ -14,7 +14,7 @@ section() { # title, command...
 	shift
 	{
 		printf '\n## %s\n\n`%s`\n\n```\n' "$title" "$*"
-		"$@" 2>&1 | grep -aE 'Benchmark|ratio|rows/s|^ok|^---|FAIL|seed|SEED|acknowledged|effects|writers|kills|cuts|faults|peak|refused|beside|pgtest:' | sed "s#/usr/lib/[^ ]*#…#" || true
+		"$@" 2>&1 | grep -aE 'Benchmark|ratio|rows/s|^ok|^---|FAIL|seed|SEED|acknowledged|effects|writers|kills|cuts|faults|peak|refused|beside|pgtest:|students that' | sed "s#/usr/lib/[^ ]*#…#" || true
 		printf '```\n'
 	} >>"$work"
 }
@@ -28,6 +28,7 @@ section() { # title, command...
 section "Handlers beside hand-written ones" go test -run '^$' -bench Handlers -benchtime 5000x -timeout 30m ./bench
 section "Page 360 beside page 1" go test -run '^$' -bench DeepPage -benchtime 1000x -timeout 30m ./bench
 section "Import" go test -run '^$' -bench Import -benchtime 3x -timeout 30m ./transfer
+section "Real enrollments: import, and out and in again" go test -run Real -bench Enrollments -benchtime 2x -v -timeout 60m ./transfer
 section "Memory of an import" go test -run Memory -v -timeout 30m ./transfer
 section "Events relayed and worked, and what Emit adds" go test -run '^$' -bench 'Events|Emit' -benchtime 10000x -timeout 30m ./bench
 section "From a commit to its handler" go test -run '^$' -bench PickUp -benchtime 300x -timeout 30m ./bench
@@ -35,6 +36,7 @@ section "Processes that are killed, stopped and crowded" go test -run 'SIGKILL|S
 section "A list of courses beside 500 sign-ins, under load" go test -run '^$' -bench ListBesideLogins -benchtime 1x -timeout 30m ./bench
 section "Signing in, roles and tokens" go test -run . -v -count=1 -timeout 30m ./accounts
 section "Authoring" go test -run . -v -count=1 -timeout 30m ./courses ./courses/richtext
+section "Providers of payments" go test -v -count=1 -timeout 30m ./payments/...
 section "Who may do what" go test -run 'Policy|WhoMay|Flags' -v -count=1 -timeout 30m ./httpapi
 section "Conformance" go test -timeout 30m -count=1 ./storage/... ./tasks/...
 section "Kills, cuts and faults" go test -timeout 30m -count=1 -v ./internal/killtest

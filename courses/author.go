@@ -462,8 +462,9 @@ func (s *Service) Reassign(ctx context.Context, by core.Actor, slug, teacher str
 		if err := keepTeacher(ctx, tx, u.ID); err != nil {
 			return err
 		}
+		from := c.Teacher.ID
 		c.Teacher = Teacher{ID: u.ID}
-		return t.update(ctx, tx, c, EventReassigned, Changed{}, true)
+		return t.update(ctx, tx, c, EventReassigned, Changed{From: from}, true)
 	})
 }
 

@@ -76,7 +76,7 @@ func (s *Service) Lessons(ctx context.Context, by core.Actor, course string, mod
 	if err := s.lock(ctx, may, Visit{Learner: learner, Course: &c}, lessons.Items); err != nil {
 		return Page[Lesson]{}, err
 	}
-	return lessons, nil
+	return lessons, showFiles(ctx, s.store, lessons.Items, may.edits(c.Teacher.ID))
 }
 
 // Module returns a module of a course, or fails with ErrModuleNotFound.
@@ -107,5 +107,5 @@ func (s *Service) Lesson(ctx context.Context, by core.Actor, course string, id L
 	if err := s.lock(ctx, may, Visit{Learner: learner, Course: &c}, lessons); err != nil {
 		return Lesson{}, err
 	}
-	return lessons[0], nil
+	return lessons[0], showFile(ctx, s.store, &lessons[0], may.edits(c.Teacher.ID))
 }

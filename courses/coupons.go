@@ -27,7 +27,7 @@ type NewCoupon struct {
 	PerUser  int         `json:"per_user,omitempty" validate:"min=0,max=1000000000"` // how many orders of one user; 0 is any number
 	StartsAt string      `json:"starts_at,omitempty" validate:"omitempty,max=40"`    // RFC 3339; empty is at once
 	EndsAt   string      `json:"ends_at,omitempty" validate:"omitempty,max=40"`      // RFC 3339; empty is never
-	Inactive bool        `json:"inactive,omitempty"`
+	Active   *bool       `json:"active,omitempty"`                                   // nil is true
 }
 
 // CouponEdit is what EditCoupon takes: what is nil stays. A Percent takes the place of an
@@ -40,7 +40,7 @@ type CouponEdit struct {
 	PerUser   *int        `json:"per_user,omitempty" validate:"omitnil,min=0,max=1000000000"`
 	StartsAt  *string     `json:"starts_at,omitempty" validate:"omitnil,max=40"`
 	EndsAt    *string     `json:"ends_at,omitempty" validate:"omitnil,max=40"`
-	Inactive  *bool       `json:"inactive,omitempty"`
+	Active    *bool       `json:"active,omitempty"`
 	IfVersion int64       `json:"-"`
 }
 
@@ -55,12 +55,12 @@ func (s *Service) CreateCoupon(ctx context.Context, by core.Actor, in NewCoupon)
 		bad.add("code", "coupon_code", "3-32", in.Code, "3 to 32 letters a-z, digits, - and _ are expected")
 	}
 	edit := CouponEdit{
-		Amount: in.Amount, Course: &in.Course, Limit: &in.Limit, PerUser: &in.PerUser, StartsAt: &in.StartsAt, EndsAt: &in.EndsAt, Inactive: &in.Inactive,
+		Amount: in.Amount, Course: &in.Course, Limit: &in.Limit, PerUser: &in.PerUser, StartsAt: &in.StartsAt, EndsAt: &in.EndsAt, Active: in.Active,
 	}
 	if in.Percent != 0 {
 		edit.Percent = &in.Percent
 	}
-	c := Coupon{Code: in.Code}
+	c := Coupon{Code: in.Code, Active: true}
 	course, err := s.couponCourse(ctx, edit.Course, bad)
 	if err != nil {
 		return Coupon{}, err
@@ -209,9 +209,7 @@ func (in *CouponEdit) apply(c *Coupon, course CourseID, bad *checks) {
 	if !c.EndsAt.IsZero() && !c.StartsAt.Before(c.EndsAt) {
 		bad.add("ends_at", "min", c.StartsAt.Format(time.RFC3339), c.EndsAt.Format(time.RFC3339), "it ends after it starts")
 	}
-	if in.Inactive != nil {
-		c.Active = !*in.Inactive
-	}
+	set(&c.Active, in.Active)
 }
 
 // time reads a time of RFC 3339 into to; an empty text is the zero time, and nil stays.

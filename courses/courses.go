@@ -162,9 +162,10 @@ type Lesson struct {
 	OpensAfterDays int
 	Version        int64 // from 1, one more with each change
 	// What follows is of the reader; a Store leaves it empty.
-	Opens   time.Time // when it opens; zero is at once, or not known before the enrollment
-	Locked  bool      // whether it is closed, and so comes without its content
-	Reasons []string  // why it is: ReasonEnrollment and others
+	Opens   time.Time   // when it opens; zero is at once, or not known before the enrollment
+	Locked  bool        // whether it is closed, and so comes without its content
+	Reasons []string    // why it is: ReasonEnrollment and others
+	File    *LessonFile // of a video or a file: what they may know of; nil is none
 }
 
 // Sort names an order of courses. Ties are broken by id.

@@ -65,6 +65,14 @@ var (
 	ErrNotCompleted = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.not_completed", Message: "the course is not completed"}
 )
 
+// The errors of a certificate's document.
+var (
+	// ErrCertificateRevoked is for the document of a certificate that does not count.
+	ErrCertificateRevoked = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.certificate_revoked", Message: "the certificate was revoked"}
+	// ErrCertificatesNotSetUp is for a platform without Config.Certificates.
+	ErrCertificatesNotSetUp = &core.Error{Kind: core.KindUnavailable, Code: "courses.certificates_not_set_up", Message: "this platform makes no documents of certificates"}
+)
+
 // The errors of purchases.
 var (
 	ErrOrderNotFound   = &core.Error{Kind: core.KindNotFound, Code: "courses.order_not_found", Message: "there is no such order"}
@@ -86,6 +94,17 @@ var (
 	ErrOrderState = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.order_state", Message: "the order's status does not allow this"}
 	// ErrCallback is for a callback that its provider did not send, or not now.
 	ErrCallback = &core.Error{Kind: core.KindUnauthenticated, Code: "courses.bad_callback", Message: "the callback is not the provider's"}
+)
+
+// The errors of lesson files.
+var (
+	ErrFileNotFound = &core.Error{Kind: core.KindNotFound, Code: "courses.file_not_found", Message: "the lesson has no such file"}
+	// ErrLessonKind is for the file of a lesson that is a text.
+	ErrLessonKind = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.lesson_kind", Message: "only lessons of the kinds video and file have a file"}
+	// ErrFileSize is for a file that is empty or larger than Config.MaxFile.
+	ErrFileSize = &core.Error{Kind: core.KindInvalid, Code: "courses.file_size", Message: "the file is empty or too large"}
+	// ErrFilesNotSetUp says what a platform lacks to keep files of lessons.
+	ErrFilesNotSetUp = &core.Error{Kind: core.KindUnavailable, Code: "courses.files_not_set_up", Message: "this platform keeps no files of lessons"}
 )
 
 // ErrNeedCurrency is for prices to be compared in a catalogue of several currencies.

@@ -54,6 +54,7 @@ type Changed struct {
 	Version int64       `json:"version"`
 	Status  Status      `json:"status"`
 	Teacher core.UserID `json:"teacher"`
+	From    core.UserID `json:"from,omitempty"`   // the teacher before, of a course that was reassigned
 	Module  ModuleID    `json:"module,omitempty"` // the one that was changed, where it is one
 	Lesson  LessonID    `json:"lesson,omitempty"` // the one that was changed, where it is one
 	Reason  string      `json:"reason,omitempty"` // of a rejection
@@ -69,6 +70,8 @@ const (
 	EventRefunded        = "courses.refunded"
 	EventLessonCompleted = "courses.lesson_completed"
 	EventCompleted       = "courses.completed"
+
+	EventCertificateIssued = "courses.certificate_issued"
 )
 
 // The events of bookmarks. Their subject is "course/" and its id, their payload a

@@ -39,7 +39,7 @@ type LearningReader interface {
 	// Enrollments returns up to q.Limit enrollments behind q.After, by one statement.
 	Enrollments(ctx context.Context, q EnrollmentQuery) ([]Enrollment, error)
 	// EnrollmentsOf returns those enrollments of the users in the courses that exist, in
-	// any order, for imports: pairs by position in the two lists, at most 1,000.
+	// any order, for imports: pairs by position in the two lists, at most 5,000.
 	EnrollmentsOf(ctx context.Context, courses []CourseID, users []core.UserID) ([]Enrollment, error)
 	// SeatsOf returns the places of those courses that exist, by their present slugs, in
 	// any order, by one statement.
@@ -130,8 +130,8 @@ type OrderReader interface {
 	OrderByID(ctx context.Context, id uuid.UUID) (Order, error)
 	// Orders returns up to q.Limit orders behind q.After, by one statement.
 	Orders(ctx context.Context, q OrderQuery) ([]Order, error)
-	// UnsettledOrders returns up to limit orders that are pending or being refunded and
-	// were last looked at before a time, the oldest first.
+	// UnsettledOrders returns up to limit orders that are Watched and were last looked at
+	// before a time, the oldest first.
 	UnsettledOrders(ctx context.Context, before time.Time, limit int) ([]Order, error)
 	// CouponByCode returns a coupon without regard to case, or fails with
 	// ErrCouponNotFound.

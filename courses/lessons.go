@@ -125,7 +125,7 @@ func (s *Service) EditLesson(ctx context.Context, by core.Actor, course string, 
 		}
 		if l.equal(&before) {
 			edited = l.toEditor()
-			return nil
+			return showFile(ctx, tx, &edited, true)
 		}
 		if err := tx.UpdateLessons(ctx, []Lesson{l}); err != nil {
 			return err
@@ -154,7 +154,11 @@ func (t trail) lesson(ctx context.Context, tx Tx, c *Course, id LessonID) (Lesso
 	if err != nil {
 		return Lesson{}, err
 	}
-	return changed.toEditor(), t.changed(ctx, tx, EventContent, c, Changed{Module: changed.ModuleID, Lesson: id}, false)
+	changed = changed.toEditor()
+	if err := showFile(ctx, tx, &changed, true); err != nil {
+		return Lesson{}, err
+	}
+	return changed, t.changed(ctx, tx, EventContent, c, Changed{Module: changed.ModuleID, Lesson: id}, false)
 }
 
 // toEditor returns a lesson as it is shown to who may edit it.

@@ -43,7 +43,10 @@ type Order struct {
 	PaidAt    time.Time
 	EndedAt   time.Time // expired or refunded
 	ExpiresAt time.Time // when a pending one is given up
-	Version   int64
+	// Watched says that its provider is still asked about it: while it is pending, or
+	// being refunded, and while the payment of one that was given up may still be made.
+	Watched bool
+	Version int64
 }
 
 // Coupon lowers the price of orders.

@@ -117,7 +117,7 @@ func (s *Service) order(ctx context.Context, tx Tx, t trail, may scope, seats *S
 	}
 	o := Order{
 		ID: uuid.Must(uuid.NewV7()), Course: seats.Course, Slug: seats.Slug, User: t.by.UserID, Price: seats.Price, Total: seats.Price,
-		Status: OrderPending, CreatedAt: t.at, ExpiresAt: t.at.Add(s.orderTTL),
+		Status: OrderPending, Watched: true, CreatedAt: t.at, ExpiresAt: t.at.Add(s.orderTTL),
 	}
 	if code != "" {
 		if err := useCoupon(ctx, tx, t.at, &o, code); err != nil {
@@ -175,7 +175,7 @@ func orderable(ctx context.Context, tx Tx, t trail, may scope, seats *Seats) err
 
 // giveAway adds an order of which nothing is to be paid, and enrolls its buyer.
 func (s *Service) giveAway(ctx context.Context, tx Tx, t trail, seats *Seats, o Order) (Order, error) {
-	o.Status, o.PaidAt = OrderPaid, t.at
+	o.Status, o.Watched, o.PaidAt = OrderPaid, false, t.at
 	o, err := insertOrder(ctx, tx, o)
 	if err != nil {
 		return Order{}, err
@@ -209,7 +209,7 @@ func (s *Service) startPayment(ctx context.Context, o Order) (Order, error) {
 	case err != nil && !refuses(err):
 		return Order{}, away(err)
 	case err != nil:
-		if _, closeErr := s.giveUp(ctx, o.ID, "payment_refused"); closeErr != nil {
+		if _, closeErr := s.giveUp(ctx, o.ID, codeRefused); closeErr != nil {
 			return Order{}, closeErr
 		}
 		return Order{}, ErrPaymentRefused.Because(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
 )
 
@@ -16,12 +17,17 @@ const (
 	settleAfter = time.Minute // how long an order is left alone
 	settleBatch = 50          // orders that are read together
 	settleMost  = 500         // of one call
+	// settleGrace is how long after its time the payment of an order is still asked for:
+	// a provider takes none that begins later, but may be slow to say what has become of
+	// one that began before.
+	settleGrace = time.Hour
 )
 
 // SettleOrders asks the providers about the orders that have waited for a minute, and
 // does what was interrupted: it starts payments that never began, takes what was paid,
-// gives up orders whose time is over, and pays back what is being refunded. An order that
-// still waits is looked at again when it is half as old again. It returns how many orders
+// gives up orders whose time is over, and pays back what is being refunded. Those that were
+// given up are asked about until nobody can pay them any more. What still waits is looked at
+// again when it is half as old again. It returns how many orders
 // it has looked at, at most 500, and what has failed: such an order waits for the next
 // call. It may run in several processes at once.
 func (s *Service) SettleOrders(ctx context.Context) (looked int, err error) {
@@ -65,12 +71,12 @@ func (s *Service) recover(ctx context.Context, o Order) error {
 	if err != nil {
 		return err
 	}
-	over := !s.clock.Now().Before(o.ExpiresAt) // before it is asked: whatever is paid until then is taken
+	now := s.clock.Now() // before it is asked: whatever is paid until then is taken
 	call, cancel := context.WithTimeout(ctx, paymentTime)
 	defer cancel()
 	payment, err := provider.Find(call, o.ID)
 	switch {
-	case errors.Is(err, ErrPaymentNotFound) && !over:
+	case errors.Is(err, ErrPaymentNotFound) && o.Status == OrderPending && now.Before(o.ExpiresAt):
 		_, err := s.startPayment(ctx, o)
 		return err
 	case errors.Is(err, ErrPaymentNotFound):
@@ -81,20 +87,45 @@ func (s *Service) recover(ctx context.Context, o Order) error {
 			return err
 		}
 	}
+	return s.lookAgain(ctx, o, now)
+}
+
+// lookAgain says when an order whose payment is open is looked at next, which is when it
+// is half as old again, gives it up when its time is over, and leaves it when nobody can
+// pay it any more.
+func (s *Service) lookAgain(ctx context.Context, o Order, now time.Time) error {
+	end := o.ExpiresAt
 	switch {
-	case o.Status != OrderPending:
-		return nil
-	case over:
-		_, err = s.giveUp(ctx, o.ID, codeExpired)
+	case o.Status == OrderPending && !now.Before(end):
+		_, err := s.giveUp(ctx, o.ID, codeExpired)
 		return err
+	case o.Status == OrderPending:
+	case o.Status != OrderExpired || !o.Watched:
+		return nil
+	default:
+		end = end.Add(settleGrace)
+		if !now.Before(end) {
+			return s.leave(ctx, o.ID)
+		}
 	}
-	now := s.clock.Now()
-	next := now.Add(now.Sub(o.CreatedAt)/2 - settleAfter)
-	if last := o.ExpiresAt.Add(-settleAfter); next.After(last) {
-		next = last
+	next := now.Add(now.Sub(o.CreatedAt) / 2)
+	if next.After(end) {
+		next = end
 	}
-	if next.Before(now) {
+	if next = next.Add(-settleAfter); next.Before(now) {
 		return nil
 	}
 	return s.touch(ctx, next, o)
+}
+
+// leave ends the watch over an order that was given up.
+func (s *Service) leave(ctx context.Context, id uuid.UUID) error {
+	_, err := s.withOrder(ctx, id, accounts.System, func(ctx context.Context, tx Tx, _ trail, _ *Seats, o *Order) error {
+		if o.Status != OrderExpired {
+			return nil
+		}
+		o.Watched = false
+		return writeOrder(ctx, tx, o)
+	})
+	return err
 }

@@ -15,6 +15,7 @@ import (
 // Why an order ended, for machines, beside what its provider's payment says.
 const (
 	codeFailed     = "payment_failed"
+	codeRefused    = "payment_refused"  // its provider does not take it
 	codeRefunded   = "payment_refunded" // by the provider
 	codeExpired    = "expired"
 	codeEnrolled   = "already_enrolled" // the money came when it was not needed any more
@@ -125,6 +126,9 @@ func (s *Service) follow(ctx context.Context, tx Tx, t trail, seats *Seats, o *O
 		return s.paid(ctx, tx, t, seats, o)
 	case p.State == PaymentFailed && o.Status == OrderPending:
 		return s.expire(ctx, tx, t, seats, o, codeFailed)
+	case p.State == PaymentFailed && o.Status == OrderExpired && o.Watched:
+		o.Watched = false
+		return writeOrder(ctx, tx, o)
 	case p.State == PaymentRefunded && open: // before it was known to be paid: nor will it be taken any more
 		if err := release(ctx, tx, o); err != nil {
 			return err
@@ -152,10 +156,10 @@ func (s *Service) paid(ctx context.Context, tx Tx, t trail, seats *Seats, o *Ord
 		if err := release(ctx, tx, o); err != nil {
 			return err
 		}
-		o.Status, o.Code, o.PaidAt, o.EndedAt = OrderRefunding, why, t.at, t.at
+		o.Status, o.Watched, o.Code, o.PaidAt, o.EndedAt = OrderRefunding, true, why, t.at, t.at
 		return writeOrder(ctx, tx, o)
 	}
-	o.Status, o.Code, o.PaidAt, o.EndedAt = OrderPaid, "", t.at, time.Time{}
+	o.Status, o.Watched, o.Code, o.PaidAt, o.EndedAt = OrderPaid, false, "", t.at, time.Time{}
 	if err := writeOrder(ctx, tx, o); err != nil {
 		return err
 	}
@@ -226,12 +230,14 @@ func (s *Service) takeBack(ctx context.Context, tx Tx, t trail, seats *Seats, o 
 	return release(ctx, tx, o)
 }
 
-// expire gives a pending order up.
+// expire gives a pending order up. Unless its provider has said the last word its payment
+// may still be made, and is then asked for until it cannot be.
 func (s *Service) expire(ctx context.Context, tx Tx, t trail, seats *Seats, o *Order, code string) error {
 	if err := release(ctx, tx, o); err != nil {
 		return err
 	}
 	o.Status, o.Code, o.EndedAt = OrderExpired, code, t.at
+	o.Watched = code != codeFailed && code != codeRefused
 	if err := writeOrder(ctx, tx, o); err != nil {
 		return err
 	}
@@ -240,7 +246,7 @@ func (s *Service) expire(ctx context.Context, tx Tx, t trail, seats *Seats, o *O
 
 // refunded ends an order whose money has gone back.
 func (s *Service) refunded(ctx context.Context, tx Tx, t trail, seats *Seats, o *Order, code string) error {
-	o.Status, o.Code, o.EndedAt = OrderRefunded, code, t.at
+	o.Status, o.Watched, o.Code, o.EndedAt = OrderRefunded, false, code, t.at
 	if err := writeOrder(ctx, tx, o); err != nil {
 		return err
 	}
@@ -300,7 +306,7 @@ func (s *Service) RefundOrder(ctx context.Context, by core.Actor, id uuid.UUID) 
 		if err := s.takeBack(ctx, tx, t, seats, o); err != nil {
 			return err
 		}
-		o.Status, o.Code, o.EndedAt = OrderRefunding, codeByAdmin, t.at
+		o.Status, o.Watched, o.Code, o.EndedAt = OrderRefunding, true, codeByAdmin, t.at
 		if err := t.audit(ctx, tx, EventOrderRefunded, o.subject(), t.purchase(seats.Teacher, o)); err != nil {
 			return err
 		}

@@ -39,7 +39,8 @@ type PaymentRequest struct {
 	Description string // for the buyer: the title of the course
 	Email       string // of the buyer; may be empty
 	ReturnURL   string // where the buyer comes back to; may be empty
-	// ExpiresAt is when the order is given up: a provider that can takes no money after it.
+	// ExpiresAt is when the order is given up: no payment may begin after it. What has
+	// become of one that began before is to be known an hour later.
 	ExpiresAt time.Time
 }
 

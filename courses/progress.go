@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/internal/fault"
@@ -153,7 +152,7 @@ func (s *Service) attend(ctx context.Context, by core.Actor, id EnrollmentID, le
 		return Course{}, err
 	}
 	if reasons := lessons[0].Reasons; len(reasons) > 0 {
-		return Course{}, ErrLessonLocked.With(core.Invalid("lesson", "locked", "", strings.Join(reasons, " "), "the lesson is closed: "+strings.Join(reasons, ", ")).Violations...)
+		return Course{}, lockedBecause(reasons)
 	}
 	return c, nil
 }

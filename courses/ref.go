@@ -19,7 +19,8 @@ type Ref struct {
 }
 
 // Ref returns a course by its slug, or an old one, or fails with ErrCourseNotFound where
-// the actor does not see it. One statement, one more for a producer.
+// the actor does not see it. One statement, one more for a producer and for an archived
+// course of somebody else.
 func (s *Service) Ref(ctx context.Context, by core.Actor, slug string) (Ref, error) {
 	if !core.ValidText(slug) {
 		return Ref{}, ErrCourseNotFound
@@ -38,14 +39,19 @@ func (s *Service) Ref(ctx context.Context, by core.Actor, slug string) (Ref, err
 	if err != nil {
 		return Ref{}, err
 	}
-	if ref = may.ref(ref); !ref.Visible {
+	list := []Ref{ref}
+	if err := s.judge(ctx, by, may, list); err != nil {
+		return Ref{}, err
+	}
+	if !list[0].Visible {
 		return Ref{}, ErrCourseNotFound
 	}
-	return ref, nil
+	return list[0], nil
 }
 
 // Refs returns those of the courses that exist, also what the actor does not see. One
-// statement, one more for a producer; none for no ids.
+// statement, one more for a producer and where there are archived courses of others;
+// none for no ids.
 func (s *Service) Refs(ctx context.Context, by core.Actor, ids []CourseID) (map[CourseID]Ref, error) {
 	if len(ids) == 0 {
 		return nil, nil
@@ -58,18 +64,42 @@ func (s *Service) Refs(ctx context.Context, by core.Actor, ids []CourseID) (map[
 	if err != nil {
 		return nil, err
 	}
+	if err := s.judge(ctx, by, may, list); err != nil {
+		return nil, err
+	}
 	refs := make(map[CourseID]Ref, len(list))
 	for _, ref := range list {
-		refs[ref.ID] = may.ref(ref)
+		refs[ref.ID] = ref
 	}
 	return refs, nil
 }
 
-// ref says what the scope may do to a course.
-func (s scope) ref(r Ref) Ref {
-	c := Course{Status: r.Status, Teacher: Teacher{ID: r.Teacher}}
-	r.Visible, r.Editable = s.sees(&c), s.edits(r.Teacher)
-	return r
+// judge says of courses what the actor may. Those that are archived are asked of their
+// enrollments, by one statement.
+func (s *Service) judge(ctx context.Context, by core.Actor, may scope, list []Ref) error {
+	var archived []CourseID
+	var users []core.UserID
+	for _, r := range list {
+		if r.Status == Archived && !by.IsAnonymous() && !may.edits(r.Teacher) {
+			archived, users = append(archived, r.ID), append(users, by.UserID)
+		}
+	}
+	seats := map[CourseID]Learner{}
+	if len(archived) > 0 {
+		enrollments, err := s.store.EnrollmentsOf(ctx, archived, users)
+		if err != nil {
+			return err
+		}
+		for _, e := range enrollments {
+			seats[e.Course] = Learner{Enrollment: e}
+		}
+	}
+	for i := range list {
+		r := &list[i]
+		c := Course{ID: r.ID, Status: r.Status, Teacher: Teacher{ID: r.Teacher}}
+		r.Visible, r.Editable = may.with(seats[r.ID]).sees(&c), may.edits(r.Teacher)
+	}
+	return nil
 }
 
 // ReviewNumbers are the numbers of a course's published reviews, as reviews count them.
@@ -85,4 +115,19 @@ type ReviewNumbers struct {
 func (s *Service) SetRating(ctx context.Context, id CourseID, r ReviewNumbers) error {
 	ctx = core.WithOperation(ctx, "courses.SetRating")
 	return s.store.Update(ctx, func(ctx context.Context, tx Tx) error { return tx.SetRating(ctx, id, r) })
+}
+
+// ReviewNumbers returns the numbers that courses are listed with. It is for reviews,
+// which count them.
+func (s *Service) ReviewNumbers(ctx context.Context, ids []CourseID) (map[CourseID]ReviewNumbers, error) {
+	return s.store.ReviewNumbers(ctx, ids)
+}
+
+// TeacherRating returns what the courses of a teacher are rated together, in hundredths
+// of a star: the Bayesian mean of Stats.RatingRank over all their reviews, and 0 without
+// one.
+func (s *Service) TeacherRating(ctx context.Context, teacher core.UserID) (int, error) {
+	n, err := s.store.TeacherNumbers(core.WithOperation(ctx, "courses.TeacherRating"), teacher)
+	const hundredth = 10_000 // in millionths
+	return int((Stats{ReviewCount: n.Count, RatingSum: n.Sum}.RatingRank() + hundredth/2) / hundredth), err
 }

@@ -1,12 +1,15 @@
 package courses
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
 	"time"
 
 	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/blob"
+	"github.com/ustat/ustat/blob/media"
 	"github.com/ustat/ustat/core"
 )
 
@@ -40,6 +43,19 @@ type Config struct {
 	// page. Nil means nowhere.
 	ReturnURL func(o Order) string
 	Gates     []Gate // close lessons besides the enrollment, the date and the prerequisites, after them
+
+	// Files, Links and Queued are what it takes to keep files of lessons; where one of
+	// them is missing, an upload fails with ErrFilesNotSetUp.
+	Files  blob.Store
+	Links  *blob.Links
+	Queued bool // EventFileUploaded is delivered to ProcessLessonFile
+	// MaxFile is how many bytes a file of a lesson has at most. Zero means
+	// DefaultMaxFile.
+	MaxFile int64
+
+	// Certificates makes the documents of certificates. Nil means that there are none: see
+	// package courses/certificate.
+	Certificates CertificateRenderer
 }
 
 // Service holds the rules of the catalogue. It is safe for concurrent use.
@@ -67,6 +83,9 @@ type Service struct {
 	orderTTL  time.Duration
 	returnURL func(o Order) string
 	gates     []Gate
+	files     lessonFiles
+
+	certificates CertificateRenderer
 }
 
 // NewService returns a Service. Store, Users and Cursors are required.
@@ -84,7 +103,11 @@ func NewService(c Config) *Service {
 		c.ReturnURL = func(Order) string { return "" }
 	}
 	gates := append([]Gate{enrollmentGate{}, dripGate{c.Clock}, prerequisiteGate{c.Store}}, c.Gates...)
-	return &Service{c.Store, c.Users, c.Producers, c.Cursors, c.Validator, c.Clock, c.Payments, c.OrderTTL, c.ReturnURL, gates}
+	files := lessonFiles{c.Files, c.Links, c.Queued, cmp.Or(c.MaxFile, DefaultMaxFile), media.NewImages()}
+	return &Service{
+		store: c.Store, users: c.Users, producers: c.Producers, cursors: c.Cursors, validate: c.Validator, clock: c.Clock,
+		payments: c.Payments, orderTTL: c.OrderTTL, returnURL: c.ReturnURL, gates: gates, files: files, certificates: c.Certificates,
+	}
 }
 
 // Page is one page of a list.

@@ -60,6 +60,7 @@ type world struct {
 	backend                           *storage.Backend
 	driver, dsn                       string
 	clock                             *clock
+	bank                              *bank
 	producers                         links
 	people                            map[string]core.Actor
 	admin, ann, bob, pam, sam, nobody core.Actor // pam runs ann's courses; sam is a student
@@ -96,6 +97,7 @@ func newWorld(t *testing.T, b *storage.Backend, driver, dsn string) *world {
 	w := &world{
 		backend: b, driver: driver, dsn: dsn, clock: &clock{now: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}, producers: links{}, people: map[string]core.Actor{},
 	}
+	w.bank = newBank(t, "fake", w.clock)
 	w.Service = w.service(t)
 	w.admin, w.ann, w.bob = w.person(t, "root", core.Admin), w.person(t, "ann", core.Teacher), w.person(t, "bob", core.Teacher)
 	w.pam, w.sam = w.person(t, "pam", core.Producer), w.person(t, "sam", core.Student)
@@ -110,6 +112,7 @@ func (w *world) service(t testing.TB, gates ...courses.Gate) *courses.Service {
 	require.NoError(t, cursors.SetKey([]byte("0123456789abcdef0123456789abcdef")))
 	return courses.NewService(courses.Config{
 		Store: w.backend.Courses, Users: w.backend.Accounts, Producers: w.producers, Cursors: cursors, Clock: w.clock, Gates: gates,
+		Payments: []courses.Payments{w.bank, newBank(t, "other", w.clock)},
 	})
 }
 

@@ -61,6 +61,8 @@ type Reader interface {
 	FactReader
 	WalkReader
 	OrderReader
+	FileReader
+	CertificateReader
 }
 
 // CourseReader reads courses. Each returns them whole but for the teacher's names.
@@ -84,6 +86,12 @@ type CourseReader interface {
 	RefBySlug(ctx context.Context, slug string) (Ref, error)
 	// RefsByID does the same for those of the courses that exist, in any order.
 	RefsByID(ctx context.Context, ids []CourseID) ([]Ref, error)
+	// ReviewNumbers returns the numbers of reviews that those of the courses that exist are
+	// listed with, by one statement.
+	ReviewNumbers(ctx context.Context, ids []CourseID) (map[CourseID]ReviewNumbers, error)
+	// TeacherNumbers adds up the numbers of reviews of a teacher's courses, of whatever
+	// status, by one statement along an index. The version is 0.
+	TeacherNumbers(ctx context.Context, teacher core.UserID) (ReviewNumbers, error)
 	// HasCourses reports whether a user teaches any course, whatever its status.
 	HasCourses(ctx context.Context, teacher core.UserID) (bool, error)
 	// ListCourses returns up to q.Limit courses after q.After by at most two
@@ -180,6 +188,8 @@ type Tx interface {
 	ContentWriter
 	LearningWriter
 	OrderWriter
+	FileWriter
+	CertificateWriter
 }
 
 // Standing is what decides whether a user may teach.

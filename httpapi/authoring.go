@@ -38,6 +38,7 @@ func (a *api) mountAuthoring() {
 	a.mountTree()
 	a.mountModules()
 	a.mountLessons()
+	a.mountLessonFiles()
 }
 
 func (a *api) createCourse(ctx context.Context, c *call, in courses.NewCourse) (course, error) {

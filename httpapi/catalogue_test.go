@@ -160,8 +160,8 @@ func TestShapesOfV1(t *testing.T) {
 }
 
 const (
-	hello = `{"id":"1","module":"1","title":"Hello","kind":"text","content":"<p>Hi</p>","duration_seconds":90,"free_preview":true,"position":1,"opens_at":null,"opens_after_days":0,"locked":false,"reasons":[]}`
-	deep  = `{"id":"2","module":"2","title":"Deep","kind":"video","content":"","duration_seconds":60,"free_preview":false,"position":1,"opens_at":null,"opens_after_days":0,"locked":true,"reasons":["enrollment_required","payment_required"]}`
+	hello = `{"id":"1","module":"1","title":"Hello","kind":"text","content":"<p>Hi</p>","duration_seconds":90,"free_preview":true,"position":1,"opens_at":null,"opens_after_days":0,"locked":false,"reasons":[],"file":null}`
+	deep  = `{"id":"2","module":"2","title":"Deep","kind":"video","content":"","duration_seconds":60,"free_preview":false,"position":1,"opens_at":null,"opens_after_days":0,"locked":true,"reasons":["enrollment_required","payment_required"],"file":null}`
 )
 
 func TestAbsentValuesAreNullOrEmpty(t *testing.T) {

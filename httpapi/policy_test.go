@@ -153,12 +153,15 @@ func TestFlagsCannotBeSetByTheWay(t *testing.T) {
 			tried := 0
 			for _, op := range httpapi.Operations() {
 				build := requests[op.ID]
-				if op.Method == http.MethodGet || build == nil {
+				if op.Method == http.MethodGet || build == nil || op.ID == "payments-webhook" { // its body is the provider's own
 					continue
 				}
 				q := build(w, s)
+				base, isJSON := q.body.(object)
+				if q.body != nil && !isJSON {
+					continue // a file is taken as it is
+				}
 				taken := fieldsOf(t, op)
-				base, _ := q.body.(object)
 				before := w.snapshot()
 				for _, flag := range flags {
 					for _, body := range w.smuggled(base, flag, taken) {

@@ -2,26 +2,16 @@ package httpapi
 
 import (
 	"context"
-	"mime"
 	"net/http"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/google/uuid"
 
-	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/reports"
 )
 
-const (
-	reportsPath = Prefix + "/analytics/reports/"
-	filesPath   = Prefix + "/files/"
-)
-
-// downloadTime is how long the fetching of a file may take.
-const downloadTime = 30 * time.Minute
+const reportsPath = Prefix + "/analytics/reports/"
 
 type reportOrder struct {
 	Kind   string         `json:"kind" validate:"required,oneof=courses"`
@@ -91,57 +81,4 @@ func (a *api) mountReports() {
 		found, err := a.platform.Reports.Get(ctx, c.actor, id)
 		return reportOf(c.request, found), err
 	})
-}
-
-// opened is a file on its way to a client.
-type opened struct {
-	file *blob.File
-	link blob.Link
-}
-
-// mountFiles serves the files of links: whoever has one may fetch it.
-func (a *api) mountFiles() {
-	rt := route{
-		method: http.MethodGet, path: filesPath + "{token}/", id: "files-get", tag: "operations", summary: "Fetch the file of a link", nobody: true, status: http.StatusOK,
-		description: "The link is the right to it: 403 when it was altered or has expired. Ranges are served.",
-	}
-	op := a.operation(rt)
-	content := map[string]*huma.MediaType{}
-	for _, t := range blob.Types() {
-		content[t.MediaType()] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}
-	}
-	op.Responses["200"].Content = content
-	a.documentFailures(op, http.StatusForbidden)
-	a.routes = append(a.routes, rt)
-	a.huma.OpenAPI().AddOperation(op)
-	a.huma.Adapter().Handle(op, func(hc huma.Context) {
-		r, w := humago.Unwrap(hc)
-		// The time of a request ends no download: a client that has gone does.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), downloadTime)
-		defer cancel()
-		got, err := perform(a, rt, &call{request: r}, true, func(any) error { return nil }, func(_ context.Context, c *call, _ none) (opened, error) {
-			file, link, err := a.platform.OpenLink(ctx, c.path("token"))
-			return opened{file, link}, err
-		})
-		if err != nil {
-			a.fail(w, r, err)
-			return
-		}
-		defer got.file.Close()
-		sendFile(w, r, got)
-	})
-}
-
-// sendFile sends a file to be saved, and never to be shown: its type is one of the
-// fixed ones of blob, and a browser that shows it all the same runs nothing in it.
-func sendFile(w http.ResponseWriter, r *http.Request, o opened) {
-	h := w.Header()
-	h.Set("Content-Type", o.link.MediaType())
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": o.link.Name}))
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
-	// What is under a key never changes: so a range goes on where it broke off (If-Range).
-	h.Set("ETag", `"`+string(o.link.Key)+`"`)
-	// A writer that has no deadlines, as in tests, has none to be moved.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(downloadTime))
-	http.ServeContent(w, r, "", o.file.ModTime, o.file)
 }

@@ -28,11 +28,13 @@ type route struct {
 	description string
 	query       []param
 	status      int   // of success; 0 is 200
+	upload      bool  // the body is a file, which the handler reads: it takes a while
 	long        bool  // the body may have Options.MaxText bytes
 	versioned   bool  // it takes If-Match
 	keyed       bool  // it takes Idempotency-Key
 	nobody      bool  // it is the same for everybody: do not ask who it is
 	signedIn    bool  // an anonymous visitor is refused whatever the state
+	raw         bool  // the handler reads the body, whatever it is; headers are its sender's own
 	secret      bool  // the answer holds tokens: nobody keeps it
 	failures    []int // that it answers with beside those that follow from the above
 }
@@ -40,6 +42,7 @@ type route struct {
 // call is one request of an operation, its parameters checked.
 type call struct {
 	request *http.Request
+	writer  http.ResponseWriter
 	actor   core.Actor
 	args    args
 	version int64 // the version that If-Match asks for; 0 is any
@@ -101,15 +104,27 @@ func send[In, T any](a *api, rt route, handle func(ctx context.Context, c *call,
 	}
 	_, bodiless := any(*new(In)).(none)
 	check := a.checkOf(reflect.TypeFor[In]())
+	if rt.upload {
+		binary := &huma.Schema{Type: huma.TypeString, Format: "binary"}
+		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: binary}}}
+	}
 	if !bodiless {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: jsonContent("application/json", a.inputSchema(*new(In)))}
 		a.documentFailures(op, http.StatusUnsupportedMediaType)
+	}
+	if rt.raw {
+		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"*/*": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}
 	}
 	a.routes = append(a.routes, rt)
 	a.huma.OpenAPI().AddOperation(op)
 	a.huma.Adapter().Handle(op, func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)
-		c := &call{request: r}
+		if rt.upload {
+			var end context.CancelFunc
+			r, end = withTime(r)
+			defer end()
+		}
+		c := &call{request: r, writer: w}
 		answer, err := perform(a, rt, c, bodiless, check, handle)
 		switch {
 		case err != nil:
@@ -137,6 +152,9 @@ func perform[In, T any](a *api, rt route, c *call, bodiless bool, check func(in 
 	if c.args, err = parseQuery(r.URL.RawQuery, rt.query); err != nil {
 		return answer, err
 	}
+	if rt.raw {
+		return handle(r.Context(), c, *new(In))
+	}
 	if err := rt.refuseHeaders(r); err != nil {
 		return answer, err
 	}
@@ -147,7 +165,7 @@ func perform[In, T any](a *api, rt route, c *call, bodiless bool, check func(in 
 	}
 	var in In
 	switch {
-	case rt.method == http.MethodGet:
+	case rt.method == http.MethodGet, rt.upload:
 	case bodiless:
 		err = refuseBody(r)
 	case rt.long:

@@ -20,6 +20,7 @@ import (
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/httpapi"
 	"github.com/ustat/ustat/internal/pgtest"
+	"github.com/ustat/ustat/reviews"
 	"github.com/ustat/ustat/storage"
 )
 
@@ -37,6 +38,8 @@ type noAccounts struct{ accounts.Store }
 
 func (noAccounts) UsersByID(context.Context, []core.UserID) ([]accounts.User, error) { return nil, nil }
 
+type noReviews struct{ reviews.Store }
+
 // freshKeys keeps no key.
 type freshKeys struct{}
 
@@ -47,7 +50,7 @@ func (freshKeys) Key(_ context.Context, _ string, fresh func() []byte) ([]byte, 
 // transport returns a handler over a platform without a database.
 func transport(t *testing.T, list func(ctx context.Context) error, options *httpapi.Options) http.Handler {
 	t.Helper()
-	backend := &storage.Backend{Accounts: noAccounts{}, Courses: brokenCourses{list: list}, Keys: freshKeys{}}
+	backend := &storage.Backend{Accounts: noAccounts{}, Courses: brokenCourses{list: list}, Reviews: noReviews{}, Keys: freshKeys{}}
 	platform, err := ustat.New(backend, nil)
 	require.NoError(t, err)
 	require.NoError(t, platform.Start(t.Context()))

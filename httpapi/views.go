@@ -151,18 +151,19 @@ func moduleOf(m courses.Module) module {
 }
 
 type lesson struct {
-	ID              string     `json:"id" doc:"Opaque"`
-	Module          string     `json:"module" doc:"The id of its module"`
-	Title           string     `json:"title"`
-	Kind            string     `json:"kind" enum:"text,video,file"`
-	Content         string     `json:"content" doc:"Sanitized rich text; empty when locked"`
-	DurationSeconds int64      `json:"duration_seconds"`
-	FreePreview     bool       `json:"free_preview"`
-	Position        int        `json:"position" doc:"From 1 within its module"`
-	OpensAt         *time.Time `json:"opens_at" doc:"When it opens to the reader, and to who may edit it what was set; null is at once, or not known before the enrollment"`
-	OpensAfterDays  int        `json:"opens_after_days" doc:"Days after the enrollment that it opens, not before opens_at"`
-	Locked          bool       `json:"locked"`
-	Reasons         []string   `json:"reasons" nullable:"false" doc:"Why it is locked: enrollment_required, payment_required, not_yet_open, prerequisite_required, or a platform's own"`
+	ID              string      `json:"id" doc:"Opaque"`
+	Module          string      `json:"module" doc:"The id of its module"`
+	Title           string      `json:"title"`
+	Kind            string      `json:"kind" enum:"text,video,file"`
+	Content         string      `json:"content" doc:"Sanitized rich text; empty when locked"`
+	DurationSeconds int64       `json:"duration_seconds"`
+	FreePreview     bool        `json:"free_preview"`
+	Position        int         `json:"position" doc:"From 1 within its module"`
+	OpensAt         *time.Time  `json:"opens_at" doc:"When it opens to the reader, and to who may edit it what was set; null is at once, or not known before the enrollment"`
+	OpensAfterDays  int         `json:"opens_after_days" doc:"Days after the enrollment that it opens, not before opens_at"`
+	Locked          bool        `json:"locked"`
+	Reasons         []string    `json:"reasons" nullable:"false" doc:"Why it is locked: enrollment_required, payment_required, not_yet_open, prerequisite_required, or a platform's own"`
+	File            *lessonFile `json:"file" doc:"Of a video or a file; null where there is none that is ready. Those who may edit the course see the newest upload, whatever its state"`
 }
 
 func lessonOf(l courses.Lesson) lesson {
@@ -170,7 +171,7 @@ func lessonOf(l courses.Lesson) lesson {
 		ID: strconv.FormatInt(int64(l.ID), 10), Module: strconv.FormatInt(int64(l.ModuleID), 10),
 		Title: l.Title, Kind: string(l.Kind), Content: l.Content,
 		DurationSeconds: int64(l.Duration / time.Second), FreePreview: l.FreePreview,
-		Position: l.Position, OpensAt: timeOrNull(l.Opens), OpensAfterDays: l.OpensAfterDays, Locked: l.Locked, Reasons: l.Reasons,
+		Position: l.Position, OpensAt: timeOrNull(l.Opens), OpensAfterDays: l.OpensAfterDays, Locked: l.Locked, Reasons: l.Reasons, File: lessonFileOf(l.File),
 	}
 	if out.Reasons == nil {
 		out.Reasons = []string{}

@@ -2,12 +2,14 @@ package httpapi_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,10 +21,13 @@ import (
 	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/courses/certificate"
 	"github.com/ustat/ustat/httpapi"
 	"github.com/ustat/ustat/internal/pgtest"
+	"github.com/ustat/ustat/payments/fake"
 	"github.com/ustat/ustat/reports"
 	"github.com/ustat/ustat/reports/xlsx"
+	"github.com/ustat/ustat/reviews"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/storage/postgres"
 	"github.com/ustat/ustat/storage/sqlite"
@@ -40,16 +45,18 @@ const linkKey = "0123456789abcdef0123456789abcdef"
 
 // world is a platform with one user of each kind, signed in.
 type world struct {
-	t      *testing.T
-	p      *ustat.Platform
-	b      *storage.Backend
-	queue  *tasks.Memory // nobody works it
-	h      http.Handler
-	db     *sql.DB           // to look into what is stored
-	tokens map[string]string // access tokens by username; none for anonymous
-	n      int               // makes names
-	report *reports.Report   // of the owner, done; see doneReport
-	learns *learning         // of the student; see learning
+	t          *testing.T
+	p          *ustat.Platform
+	b          *storage.Backend
+	queue      *tasks.Memory // nobody works it
+	h          http.Handler
+	db         *sql.DB           // to look into what is stored
+	tokens     map[string]string // access tokens by username; none for anonymous
+	bank       *fake.Provider
+	n          int                  // makes names
+	report     *reports.Report      // of the owner, done; see doneReport
+	learns     *learning            // of the student; see learning
+	enrollment courses.EnrollmentID // of the student; see completed
 }
 
 func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB)) *world {
@@ -58,14 +65,20 @@ func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB))
 	queue := tasks.NewMemory(nil)
 	files, err := blob.Dir(t.TempDir(), nil)
 	require.NoError(t, err)
+	printer, err := certificate.New(certificate.Options{})
+	require.NoError(t, err)
+	bank, err := fake.New(fake.Config{PayURL: "https://pay.example.org/"})
+	require.NoError(t, err)
 	p, err := ustat.New(b, &ustat.Config{
-		Queue: queue, TaskConcurrency: -1, NoRelay: true, Files: files, LinkKey: []byte(linkKey), ReportFormats: []reports.Format{xlsx.Format},
+		Payments: []courses.Payments{bank},
+		Learners: everybody{}, Reviews: reviews.Options{PerHour: 100_000, Moderator: reviews.Filter{PerHour: 100_000}},
+		Queue: queue, TaskConcurrency: -1, NoRelay: true, Files: files, LinkKey: []byte(linkKey), ReportFormats: []reports.Format{xlsx.Format}, Certificates: printer,
 	})
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context()))
 	h, err := httpapi.New(p, nil)
 	require.NoError(t, err)
-	w := &world{t: t, p: p, b: b, queue: queue, h: h, db: db, tokens: map[string]string{}}
+	w := &world{t: t, p: p, b: b, bank: bank, queue: queue, h: h, db: db, tokens: map[string]string{}}
 	for _, name := range principals[1:] {
 		role := core.Role(name)
 		switch name {
@@ -110,6 +123,29 @@ func (w *world) job() string {
 	newest, err := w.queue.List(w.t.Context(), tasks.JobQuery{Limit: 1})
 	require.NoError(w.t, err)
 	return fmt.Sprint(newest[0].ID)
+}
+
+// order returns the id of a new order of the student, which is paid or pending.
+func (w *world) order(paid bool) string {
+	student, err := w.p.Accounts.UserByUsername(w.t.Context(), "student")
+	require.NoError(w.t, err)
+	made, err := w.p.Courses.CreateOrder(w.t.Context(), core.Actor{UserID: student.ID, Role: student.Role}, courses.NewOrder{Course: w.course(courses.Published).slug})
+	require.NoError(w.t, err)
+	if paid {
+		event, err := w.bank.Settle(made.ID, true)
+		require.NoError(w.t, err)
+		header, body, err := w.bank.Seal(event)
+		require.NoError(w.t, err)
+		require.NoError(w.t, w.p.Courses.PaymentCallback(w.t.Context(), "fake", header, body))
+	}
+	return made.ID.String()
+}
+
+// coupon returns the code of a new coupon.
+func (w *world) coupon() string {
+	made, err := w.p.Courses.CreateCoupon(w.t.Context(), accounts.System, courses.NewCoupon{Code: w.name(), Percent: 10})
+	require.NoError(w.t, err)
+	return made.Code
 }
 
 // doneReport returns a report of the owner that is done, with a link to its file.
@@ -284,6 +320,35 @@ var requests = map[string]func(w *world, s subject) request{
 		return request{"/tags/" + tag.Slug + "/", nil}
 	},
 
+	"course-reviews-list":        of("/reviews/?sort=helpful", nil),
+	"course-reviews-summary":     of("/reviews/summary/", nil),
+	"course-reviews-eligibility": of("/reviews/eligibility/", nil),
+	"course-reviews-create":      of("/reviews/", object{"rating": 5, "text": "Good"}),
+	"reviews-list":               fixed("/reviews/?status=published", nil),
+	"reviews-create": func(w *world, _ subject) request {
+		return request{"/reviews/", object{"course": w.bare(), "rating": 5}}
+	},
+	"reviews-get":          onReview("/reviews/", "/", nil),
+	"reviews-update":       onReview("/reviews/", "/", object{"rating": 1}),
+	"reviews-delete":       onReview("/reviews/", "/", nil),
+	"reviews-reply":        onReview("/reviews/", "/reply/", object{"text": "Thanks"}),
+	"reviews-reply-delete": onReview("/reviews/", "/reply/", nil),
+	"comments-list":        onReview("/reviews/", "/comments/", nil),
+	"comments-create":      onReview("/reviews/", "/comments/", object{"text": "Yes"}),
+	"comments-delete": func(w *world, _ subject) request {
+		r := w.review()
+		c, err := w.p.Reviews.Comment(w.t.Context(), w.actor("student"), r.ID, reviews.NewText{Text: "Yes"})
+		require.NoError(w.t, err)
+		return request{fmt.Sprintf("/reviews/%d/comments/%d/", r.ID, c.ID), nil}
+	},
+	"reviews-vote":        onReview("/reviews/", "/vote/", nil),
+	"reviews-vote-delete": onReview("/reviews/", "/vote/", nil),
+	"reviews-report":      onReview("/reviews/", "/report/", object{"reason": "spam", "note": "No"}),
+	"moderation-list":     fixed("/moderation/reviews/", nil),
+	"moderation-decide":   onReview("/moderation/reviews/", "/", object{"action": "hide", "reason": "No"}),
+	"moderation-history":  onReview("/moderation/reviews/", "/history/", nil),
+	"moderation-reports":  onReview("/moderation/reviews/", "/reports/", nil),
+
 	"reports-create": fixed("/analytics/reports/", object{"kind": "courses", "format": "csv", "status": "draft"}),
 	"reports-get": func(w *world, _ subject) request {
 		return request{"/analytics/reports/" + w.doneReport().ID.String() + "/", nil}
@@ -293,6 +358,24 @@ var requests = map[string]func(w *world, s subject) request{
 	"jobs-list":  fixed("/admin/jobs/?state=waiting&kind=test", nil),
 	"jobs-get":   func(w *world, _ subject) request { return request{"/admin/jobs/" + w.job() + "/", nil} },
 	"jobs-retry": func(w *world, _ subject) request { return request{"/admin/jobs/" + w.job() + "/retry/", nil} },
+
+	"orders-create": func(w *world, _ subject) request {
+		return request{"/orders/", object{"course": w.course(courses.Published).slug}}
+	},
+	"orders-list":   fixed("/orders/?status=pending", nil),
+	"orders-get":    func(w *world, _ subject) request { return request{"/orders/" + w.order(false) + "/", nil} },
+	"orders-refund": func(w *world, _ subject) request { return request{"/orders/" + w.order(true) + "/refund/", nil} },
+	"coupons-list":  fixed("/coupons/", nil),
+	"coupons-create": func(w *world, _ subject) request {
+		return request{"/coupons/", object{"code": w.name(), "percent": 10, "limit": 5}}
+	},
+	"coupons-get": func(w *world, _ subject) request { return request{"/coupons/" + w.coupon() + "/", nil} },
+	"coupons-update": func(w *world, _ subject) request {
+		return request{"/coupons/" + w.coupon() + "/", object{"percent": 20}}
+	},
+	"coupons-delete": func(w *world, _ subject) request { return request{"/coupons/" + w.coupon() + "/", nil} },
+	// of somebody who has no key
+	"payments-webhook": fixed("/payments/webhooks/fake/", object{"id": "evt"}),
 
 	"courses-top": fixed("/courses/top/", nil),
 	"courses-get": of("/", nil),
@@ -357,13 +440,79 @@ var requests = map[string]func(w *world, s subject) request{
 	"lessons-update": func(_ *world, s subject) request {
 		return s.at("/lessons/"+s.lessons[0]+"/", object{"title": "Changed"})
 	},
-	"lessons-delete": func(_ *world, s subject) request { return s.at("/lessons/"+s.lessons[0]+"/", nil) },
+	"certificates-issue": func(w *world, _ subject) request {
+		return request{"/enrollments/" + w.completed() + "/certificate/", nil}
+	},
+	"certificates-get": func(w *world, _ subject) request {
+		w.certificate()
+		return request{"/enrollments/" + w.completed() + "/certificate/", nil}
+	},
+	"certificates-verify": func(w *world, _ subject) request {
+		return request{"/certificates/" + w.certificate() + "/verify/", nil}
+	},
+	"certificates-pdf":    func(w *world, _ subject) request { return request{"/certificates/" + w.certificate() + "/pdf/", nil} },
+	"lessons-file-get":    func(w *world, s subject) request { return s.at(w.withFile(s, true), nil) },
+	"lessons-file-put":    func(w *world, s subject) request { return s.at(w.withFile(s, false)+"?name=a.txt", "some text") },
+	"lessons-file-delete": func(w *world, s subject) request { return s.at(w.withFile(s, true), nil) },
+	"lessons-delete":      func(_ *world, s subject) request { return s.at("/lessons/"+s.lessons[0]+"/", nil) },
 	"lessons-reorder": func(_ *world, s subject) request {
 		return s.at("/lessons/reorder/", object{"module": s.modules[0], "lessons": []string{s.lessons[1], s.lessons[0]}})
 	},
 }
 
 type object = map[string]any
+
+// completed returns the id of an enrollment of the student in a course of the owner
+// that is completed.
+func (w *world) completed() string {
+	if w.enrollment != 0 {
+		return fmt.Sprint(w.enrollment)
+	}
+	t, ctx, s := w.t, w.t.Context(), w.course(courses.Published)
+	_, err := w.p.Courses.Edit(ctx, accounts.System, s.slug, courses.CourseEdit{Price: &core.Money{Currency: "USD"}})
+	require.NoError(t, err)
+	student, err := w.p.Accounts.UserByUsername(ctx, "student")
+	require.NoError(t, err)
+	by := core.Actor{UserID: student.ID, Role: student.Role}
+	e, err := w.p.Courses.Enroll(ctx, by, s.slug, "")
+	require.NoError(t, err)
+	for _, text := range s.lessons {
+		id, err := strconv.ParseInt(text, 10, 64)
+		require.NoError(t, err)
+		_, err = w.p.Courses.CompleteLesson(ctx, by, e.ID, courses.LessonID(id))
+		require.NoError(t, err)
+	}
+	w.enrollment = e.ID
+	return fmt.Sprint(e.ID)
+}
+
+// certificate returns the code of the certificate of completed.
+func (w *world) certificate() string {
+	w.completed()
+	c, err := w.p.Courses.IssueCertificate(w.t.Context(), accounts.System, w.enrollment)
+	require.NoError(w.t, err)
+	return c.Code
+}
+
+// withFile makes the first lesson of a course one with a file, where it is a course, and
+// returns the path of that.
+func (w *world) withFile(s subject, ready bool) string {
+	t, ctx := w.t, w.t.Context()
+	if s.slug == "x" { // only the path is asked for
+		return "/lessons/1/file/"
+	}
+	id, err := strconv.ParseInt(s.lessons[0], 10, 64)
+	require.NoError(t, err)
+	kind := courses.File
+	_, err = w.p.Courses.EditLesson(ctx, accounts.System, s.slug, courses.LessonID(id), courses.LessonEdit{Kind: &kind})
+	require.NoError(t, err)
+	if ready {
+		f, err := w.p.Courses.Upload(ctx, accounts.System, s.slug, courses.LessonID(id), courses.NewFile{Name: "Notes.pdf", Body: strings.NewReader("%PDF-1.7\n")})
+		require.NoError(t, err)
+		require.NoError(t, w.p.Courses.ProcessLessonFile(ctx, f.ID))
+	}
+	return "/lessons/" + s.lessons[0] + "/file/"
+}
 
 func fixed(path string, body any) func(*world, subject) request {
 	return func(*world, subject) request { return request{path, body} }
@@ -375,6 +524,43 @@ func of(path string, body any) func(*world, subject) request {
 }
 
 func (s subject) at(path string, body any) request { return request{"/courses/" + s.slug + path, body} }
+
+// onReview is a request about a new review.
+func onReview(before, behind string, body any) func(*world, subject) request {
+	return func(w *world, _ subject) request { return request{fmt.Sprint(before, w.review().ID, behind), body} }
+}
+
+// review returns a new review of the student on a new course.
+func (w *world) review() reviews.Review {
+	made, err := w.p.Reviews.Create(w.t.Context(), w.actor("student"), w.bare(), reviews.New{Rating: 5})
+	require.NoError(w.t, err)
+	return made
+}
+
+// bare returns the slug of a new published course of the owner that has nothing in it.
+func (w *world) bare() string {
+	slug, owner := w.name(), w.actor("owner")
+	require.NoError(w.t, w.b.Courses.Update(w.t.Context(), func(ctx context.Context, tx courses.Tx) error {
+		_, err := tx.InsertCourses(ctx, []courses.Course{{
+			Slug: slug, Title: slug, Status: courses.Published, Price: core.Money{Currency: "USD"}, Teacher: courses.Teacher{ID: owner.UserID},
+		}})
+		return err
+	}))
+	return slug
+}
+
+func (w *world) actor(name string) core.Actor {
+	u, err := w.p.Accounts.UserByUsername(w.t.Context(), name)
+	require.NoError(w.t, err)
+	return core.Actor{UserID: u.ID, Role: u.Role}
+}
+
+// everybody takes every course.
+type everybody struct{}
+
+func (everybody) Learner(context.Context, courses.CourseID, core.UserID) (reviews.Learner, error) {
+	return reviews.Learner{Enrolled: true, Percent: 100}, nil
+}
 
 func (w *world) refreshToken() string {
 	tokens, err := w.p.Accounts.Login(w.t.Context(), accounts.Credentials{Login: "student", Password: password}, accounts.Client{})
@@ -446,7 +632,8 @@ func (w *world) snapshot() string {
 	var out strings.Builder
 	for _, table := range []string{
 		"users", "profiles", "specializations", "producer_teachers", "categories", "tags", "courses", "course_stats", "course_tags", "course_slugs",
-		"modules", "lessons", "reports", "outbox", "audit",
+		"modules", "lessons", "lesson_files", "orders", "coupons", "coupon_uses", "entitlements", "enrollments", "certificates", "reports", "outbox", "audit",
+		"reviews", "review_stats", "review_votes", "review_comments", "review_reports", "review_history",
 	} {
 		rows, err := w.db.QueryContext(w.t.Context(), "SELECT * FROM ustat_"+table+" ORDER BY 1, 2")
 		require.NoError(w.t, err)

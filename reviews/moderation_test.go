@@ -1,6 +1,8 @@
 package reviews_test
 
 import (
+	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -281,5 +283,57 @@ func TestEraseUserRemovesAllThatAUserHasWritten(t *testing.T) {
 				require.Empty(t, history.Items)
 			}
 		}
+	})
+}
+
+func TestRecomputeAggregatesFindsAndRepairsWhatDiffers(t *testing.T) {
+	onBoth(t, reviews.Options{}, func(t *testing.T, w *world) {
+		var all []courses.Course
+		for _, slug := range []string{"a", "b", "c"} {
+			all = append(all, w.course(t, slug, courses.Published))
+		}
+		for _, by := range w.students(t, 2, all...) {
+			for _, c := range all {
+				w.add(t, by, c.Slug, 4)
+			}
+		}
+		none, err := w.RecomputeAggregates(t.Context(), w.admin, true)
+		require.NoError(t, err)
+		require.Empty(t, none)
+		wrong := reviews.Stats{Course: all[1].ID, Count: 1, Sum: 5, Histogram: [5]int64{4: 1}, Version: 7}
+		right := reviews.Stats{Course: all[1].ID, Count: 2, Sum: 8, Histogram: [5]int64{3: 2}, Version: 7}
+		require.NoError(t, w.backend.Reviews.Update(t.Context(), func(ctx context.Context, tx reviews.Tx) error {
+			if _, err := tx.StatsForUpdate(ctx, wrong.Course); err != nil {
+				return err
+			}
+			return tx.UpdateStats(ctx, wrong)
+		}))
+		for _, repair := range []bool{false, true} {
+			require.Error(t, w.backend.Verify(t.Context()))
+			found, err := w.RecomputeAggregates(t.Context(), w.admin, repair)
+			require.NoError(t, err)
+			require.Equal(t, []reviews.Difference{{Course: wrong.Course, Stored: wrong, Counted: right}}, found)
+		}
+		require.EqualValues(t, 8, w.numbers(t, "b", right.Histogram).Version)
+		none, err = w.RecomputeAggregates(t.Context(), w.admin, true)
+		require.NoError(t, err)
+		require.Empty(t, none)
+
+		// Listed with others than it has.
+		listed := courses.ReviewNumbers{Count: 9, Sum: 9, Version: 8}
+		require.NoError(t, w.backend.Atomic(t.Context(), func(tx *sql.Tx) error {
+			_, err := tx.Exec(fmt.Sprintf("UPDATE ustat_course_stats SET review_count = 9, rating_sum = 9 WHERE course_id = %d", wrong.Course))
+			return err
+		}))
+		right.Version = 8
+		for _, repair := range []bool{false, true} {
+			require.Error(t, w.backend.Verify(t.Context()))
+			found, err := w.RecomputeAggregates(t.Context(), w.admin, repair)
+			require.NoError(t, err)
+			require.Equal(t, []reviews.Difference{{Course: wrong.Course, Stored: right, Counted: right, Listed: &listed}}, found)
+		}
+		w.numbers(t, "b", right.Histogram)
+		_, err = w.RecomputeAggregates(t.Context(), w.ann, true)
+		require.ErrorIs(t, err, core.ErrForbidden)
 	})
 }

@@ -39,7 +39,7 @@ func (h *hand) step(w *world) error {
 			return nil
 		}
 		if !errors.Is(err, want) {
-			return fmt.Errorf("%v instead of %v", err, want)
+			return fmt.Errorf("%w instead of %w", err, want)
 		}
 		return nil
 	}

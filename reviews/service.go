@@ -18,6 +18,9 @@ type Courses interface {
 	// Refs returns those of the courses that exist, also what the actor does not see,
 	// by one statement and one for a producer.
 	Refs(ctx context.Context, by core.Actor, ids []courses.CourseID) (map[courses.CourseID]courses.Ref, error)
+	// ReviewNumbers returns the numbers that those of the courses that exist are listed
+	// with, by one statement.
+	ReviewNumbers(ctx context.Context, ids []courses.CourseID) (map[courses.CourseID]courses.ReviewNumbers, error)
 }
 
 // Users is what reviews ask accounts for: the people on a page.

@@ -60,6 +60,9 @@ type Reader interface {
 	// StatsOf returns the numbers of those of the courses that have any, in any order,
 	// by one statement.
 	StatsOf(ctx context.Context, ids []courses.CourseID) ([]Stats, error)
+	// RatedCourses returns up to limit ids greater than after, in order, of courses that
+	// have reviews or numbers, without looking at every review.
+	RatedCourses(ctx context.Context, after courses.CourseID, limit int) ([]courses.CourseID, error)
 	// Voted returns, in any order, those of the reviews that a user has found helpful,
 	// by one statement.
 	Voted(ctx context.Context, user core.UserID, ids []ReviewID) ([]ReviewID, error)

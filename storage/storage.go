@@ -20,8 +20,8 @@ import (
 type Backend struct {
 	Accounts accounts.Store
 	Courses  courses.Store
+	Reviews  reviews.Store
 	Reports  reports.Store // nil where no reports are made
-	Reviews  reviews.Store // nil where there are no reviews
 	Keys     Keys
 	Schema   Schema
 	// Atomic runs fn in one transaction of the database that Join joins: nil commits, an
@@ -77,13 +77,11 @@ func (b *Backend) Join(tx *sql.Tx) (*Backend, error) {
 	if joined.Courses, err = join(b.Courses, tx, "courses"); err != nil {
 		return nil, err
 	}
+	if joined.Reviews, err = join(b.Reviews, tx, "reviews"); err != nil {
+		return nil, err
+	}
 	if b.Reports != nil {
 		if joined.Reports, err = join(b.Reports, tx, "reports"); err != nil {
-			return nil, err
-		}
-	}
-	if b.Reviews != nil {
-		if joined.Reviews, err = join(b.Reviews, tx, "reviews"); err != nil {
 			return nil, err
 		}
 	}

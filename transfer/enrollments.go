@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -129,6 +130,9 @@ func (t *enrollments) plan(ctx context.Context, rows []row[enrollment], refuse r
 			inserts = append(inserts, next)
 		}
 	}
+	// In the order of the indexes, of which most begin with the course; of one course as
+	// in the file.
+	slices.SortStableFunc(inserts, func(a, b courses.Enrollment) int { return cmp.Compare(a.Course, b.Course) })
 	return changes{len(inserts), len(updates), func(ctx context.Context) error {
 		return t.write(ctx, inserts, updates, around)
 	}}, nil

@@ -68,6 +68,7 @@ type changes struct {
 type job struct {
 	folder   fs.FS
 	size     int64
+	batch    int // rows of an Update
 	keys     *keySet
 	opts     *Options
 	reported time.Time // when Progress was last called

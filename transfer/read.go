@@ -10,6 +10,7 @@ import (
 
 const (
 	batchRows  = 1000
+	batchShort = 5000 // of files whose rows are short and refer to everything
 	batchBytes = 8 << 20
 )
 
@@ -95,7 +96,7 @@ func read[R any](ctx context.Context, j *job, t table[R], f io.Reader, out chan<
 		if !goOn {
 			return cmp.Or(send(r), errIncomplete)
 		}
-		if len(b.rows)+len(b.refused) >= batchRows || b.bytes >= batchBytes {
+		if len(b.rows)+len(b.refused) >= j.batch || b.bytes >= batchBytes {
 			if err := send(r); err != nil {
 				return err
 			}

@@ -69,8 +69,8 @@ type Options struct {
 // Import reads the files of folder (os.DirFS of a path, or an embedded one) into
 // backend, each file optional, in the order
 // categories.csv, users.csv, courses.csv, modules.csv, lessons.csv, enrollments.csv,
-// progress.csv, one Update of
-// the file's domain per 1,000 rows (or 8 MiB). It asks nobody for permission: it is
+// progress.csv, one Update of the file's domain per 1,000 rows (or 8 MiB), of the last
+// two per 5,000. It asks nobody for permission: it is
 // for the operator of a platform.
 //
 // The error is for what stops the import: the folder or a file cannot be read, a store
@@ -109,20 +109,21 @@ func Import(ctx context.Context, backend *storage.Backend, folder fs.FS, opts *O
 
 // file is a file of the format and what reads it.
 type file struct {
-	name string
-	read func(ctx context.Context, job *job) error
+	name  string
+	batch int // rows of an Update
+	read  func(ctx context.Context, job *job) error
 }
 
 // files lists what can be imported, in order: each refers only to those before.
 func files(backend *storage.Backend, clock core.Clock) []file {
 	return []file{
-		{"categories.csv", func(ctx context.Context, j *job) error { return run(ctx, j, newCategories(backend)) }},
-		{"users.csv", func(ctx context.Context, j *job) error { return run(ctx, j, &users{backend.Accounts, clock}) }},
-		{"courses.csv", func(ctx context.Context, j *job) error { return run(ctx, j, newCatalogue(backend, clock)) }},
-		{"modules.csv", func(ctx context.Context, j *job) error { return run(ctx, j, &modules{backend.Courses}) }},
-		{"lessons.csv", func(ctx context.Context, j *job) error { return run(ctx, j, &lessons{backend.Courses}) }},
-		{"enrollments.csv", func(ctx context.Context, j *job) error { return run(ctx, j, newEnrollments(backend, clock)) }},
-		{"progress.csv", func(ctx context.Context, j *job) error { return run(ctx, j, newCompletions(backend, clock)) }},
+		{"categories.csv", batchRows, func(ctx context.Context, j *job) error { return run(ctx, j, newCategories(backend)) }},
+		{"users.csv", batchRows, func(ctx context.Context, j *job) error { return run(ctx, j, &users{backend.Accounts, clock}) }},
+		{"courses.csv", batchRows, func(ctx context.Context, j *job) error { return run(ctx, j, newCatalogue(backend, clock)) }},
+		{"modules.csv", batchRows, func(ctx context.Context, j *job) error { return run(ctx, j, &modules{backend.Courses}) }},
+		{"lessons.csv", batchRows, func(ctx context.Context, j *job) error { return run(ctx, j, &lessons{backend.Courses}) }},
+		{"enrollments.csv", batchShort, func(ctx context.Context, j *job) error { return run(ctx, j, newEnrollments(backend, clock)) }},
+		{"progress.csv", batchShort, func(ctx context.Context, j *job) error { return run(ctx, j, newCompletions(backend, clock)) }},
 	}
 }
 
@@ -146,7 +147,7 @@ func importNamed(ctx context.Context, folder fs.FS, f file, keys *keySet, opts *
 	if !info.Mode().IsRegular() {
 		return errors.New("this is no regular file")
 	}
-	job := &job{folder: folder, size: info.Size(), keys: keys, opts: opts, reported: time.Now(), report: FileReport{File: f.name}}
+	job := &job{folder: folder, size: info.Size(), batch: f.batch, keys: keys, opts: opts, reported: time.Now(), report: FileReport{File: f.name}}
 	err = f.read(core.WithOperation(ctx, "transfer."+f.name), job)
 	report.Files = append(report.Files, job.report)
 	return err

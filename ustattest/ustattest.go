@@ -113,12 +113,9 @@ func New(t testing.TB, opts ...Option) *Platform {
 
 // sources returns what has events in a backend.
 func sources(b *storage.Backend) []tasks.Source {
-	all := []tasks.Source{{Name: "accounts", Outbox: b.Accounts}, {Name: "courses", Outbox: b.Courses}}
+	all := []tasks.Source{{Name: "accounts", Outbox: b.Accounts}, {Name: "courses", Outbox: b.Courses}, {Name: "reviews", Outbox: b.Reviews}}
 	if b.Reports != nil {
 		all = append(all, tasks.Source{Name: "reports", Outbox: b.Reports})
-	}
-	if b.Reviews != nil {
-		all = append(all, tasks.Source{Name: "reviews", Outbox: b.Reviews})
 	}
 	return all
 }

@@ -52,7 +52,7 @@ func (migrateCmd) Run(ctx context.Context, p *program) (err error) {
 }
 
 type importCmd struct {
-	Dir string `required:"" env:"USTAT_IMPORT_DIR" help:"The folder with categories.csv, users.csv, courses.csv, modules.csv and lessons.csv, each optional."`
+	Dir string `required:"" env:"USTAT_IMPORT_DIR" help:"The folder with categories.csv, users.csv, courses.csv, modules.csv, lessons.csv, enrollments.csv and progress.csv, each optional."`
 }
 
 // refusedError makes the status 1 after the rows were named.
@@ -86,6 +86,39 @@ func (c *importCmd) Run(ctx context.Context, p *program) (err error) {
 		return refusedError{total.Refused}
 	}
 	return nil
+}
+
+type exportCmd struct {
+	Dir           string `required:"" env:"USTAT_EXPORT_DIR" help:"The folder to write to. It has none of the files yet, and is made where it is missing."`
+	WithPasswords bool   `name:"with-passwords" help:"Write the hashes of passwords too: whoever has the file can try to guess them."`
+}
+
+// Run exports the platform. How far it is goes to standard error, the totals to
+// standard output.
+func (c *exportCmd) Run(ctx context.Context, p *program) (err error) {
+	platform, backend, err := p.start(ctx, new(ustat.Config))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, platform.Stop(context.WithoutCancel(ctx))) }()
+	last := time.Now()
+	done, err := transfer.Export(ctx, backend, c.Dir, &transfer.ExportOptions{
+		Passwords: c.WithPasswords,
+		Progress: func(file string, rows int) {
+			const every = 2 * time.Second
+			if time.Since(last) >= every {
+				last = time.Now()
+				fmt.Fprintf(p.stderr, "%s: %d rows\n", file, rows)
+			}
+		},
+	})
+	if errors.Is(err, core.ErrConflict) {
+		return usageError{fmt.Errorf("--dir: %w", err)}
+	}
+	for _, f := range done {
+		fmt.Fprintf(p.stdout, "%s: %d rows\n", f.File, f.Rows)
+	}
+	return err
 }
 
 // progress shows how far long work is: a bar on a terminal, a line every few

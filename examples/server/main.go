@@ -47,6 +47,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve the HTTP API (default)."`
 	Migrate migrateCmd `cmd:"" help:"Bring the tables to this version."`
 	Import  importCmd  `cmd:"" help:"Import a folder of CSV files; status 1 when a row was refused."`
+	Export  exportCmd  `cmd:"" help:"Export the platform as such a folder."`
 	User    userCmd    `cmd:"" help:"Manage users."`
 	OpenAPI openapiCmd `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
 }

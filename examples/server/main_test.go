@@ -83,6 +83,33 @@ func TestImportNamesWhatItRefusedAndEndsWith1(t *testing.T) {
 	require.Contains(t, stdout, "0 inserted, 0 updated, 1 unchanged")
 }
 
+func TestExportWritesWhatImportReads(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "in"), filepath.Join(dir, "out")
+	require.NoError(t, os.Mkdir(in, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(in, "users.csv"), []byte("username,email,role\nanna,anna@example.org,admin\n"), 0o600))
+	status, _, _ := command(t, "import", "--db", filepath.Join(dir, "a.db"), "--dir", in)
+	require.Equal(t, statusOK, status)
+	status, stdout, _ := command(t, "export", "--db", filepath.Join(dir, "a.db"), "--dir", out)
+	require.Equal(t, statusOK, status)
+	require.Contains(t, stdout, "users.csv: 1 rows\n")
+	text, err := os.ReadFile(filepath.Join(out, "users.csv"))
+	require.NoError(t, err)
+	require.Equal(t, "username,email,role,full_name,bio,active\nanna,anna@example.org,admin,,,true\n", string(text))
+	status, _, stderr := command(t, "export", "--db", filepath.Join(dir, "a.db"), "--dir", out)
+	require.Equal(t, statusUsage, status)
+	require.Contains(t, stderr, "categories.csv is there already")
+	status, stdout, _ = command(t, "import", "--db", filepath.Join(dir, "b.db"), "--dir", out)
+	require.Equal(t, statusOK, status)
+	require.Contains(t, stdout, "users.csv: 1 inserted")
+	status, _, _ = command(t, "export", "--db", filepath.Join(dir, "b.db"), "--dir", filepath.Join(dir, "secret"), "--with-passwords")
+	require.Equal(t, statusOK, status)
+	text, err = os.ReadFile(filepath.Join(dir, "secret", "users.csv"))
+	require.NoError(t, err)
+	require.Contains(t, string(text), "active,password_hash\n")
+}
+
 func TestUserCreateAndMigrate(t *testing.T) {
 	t.Parallel()
 	db := filepath.Join(t.TempDir(), "u.db")
@@ -258,6 +285,64 @@ func TestAReportIsWrittenAndFetched(t *testing.T) {
 	kept, err := os.ReadDir(filepath.Join(dir, "ustat-files"))
 	require.NoError(t, err)
 	require.Len(t, kept, 1)
+	stop()
+	require.Equal(t, statusOK, <-ended, errs.String())
+}
+
+func TestACourseOfTheDemonstrationIsBought(t *testing.T) {
+	t.Parallel()
+	addr := freeAddr(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var out, errs bytes.Buffer
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"--db", filepath.Join(t.TempDir(), "p.db"), "--addr", addr}, strings.NewReader(""), &out, &errs)
+	}()
+	var list struct {
+		Results []struct {
+			Slug  string
+			Price struct {
+				Amount int `json:"amount_minor"`
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal(waitFor(t, "http://"+addr+"/api/v1/courses/"), &list))
+	send := func(method, url, kind, token, body string) (text []byte) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+		require.NoError(t, err)
+		r.Header.Set("Content-Type", kind)
+		r.Header.Set("Authorization", "Bearer "+token)
+		response, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		text, err = io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.Less(t, response.StatusCode, 300, "%s", text)
+		return text
+	}
+	var session struct {
+		Token string `json:"access_token"`
+	}
+	require.NoError(t, json.Unmarshal(send("POST", "http://"+addr+"/api/v1/auth/login/", "application/json", "", `{"username":"masha-k","password":"demo"}`), &session))
+	bought := false
+	for _, c := range list.Results {
+		if c.Price.Amount == 0 {
+			continue
+		}
+		var order struct {
+			ID, Status string
+			PayURL     string `json:"pay_url"`
+		}
+		require.NoError(t, json.Unmarshal(send("POST", "http://"+addr+"/api/v1/orders/", "application/json", session.Token, `{"course":"`+c.Slug+`"}`), &order))
+		require.Contains(t, string(send("GET", order.PayURL, "", "", "")), "no money is moved")
+		require.Contains(t, string(send("POST", order.PayURL, "application/x-www-form-urlencoded", "", "do=pay")), "The payment is paid")
+		require.NoError(t, json.Unmarshal(send("GET", "http://"+addr+"/api/v1/orders/"+order.ID+"/", "", session.Token, ""), &order))
+		require.Equal(t, "paid", order.Status)
+		bought = true
+		break
+	}
+	require.True(t, bought, "no course of the demonstration has a price")
 	stop()
 	require.Equal(t, statusOK, <-ended, errs.String())
 }

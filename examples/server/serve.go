@@ -13,6 +13,7 @@ import (
 
 	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/blob"
+	"github.com/ustat/ustat/courses/certificate"
 	"github.com/ustat/ustat/httpapi"
 	"github.com/ustat/ustat/reports"
 	"github.com/ustat/ustat/reports/xlsx"
@@ -28,7 +29,7 @@ type serveCmd struct {
 	Addr   string `default:"127.0.0.1:8080" env:"USTAT_ADDR" help:"The address to listen on."`
 	Demo   bool   `default:"true" negatable:"" env:"USTAT_DEMO" help:"Fill an empty database with demo data."`
 	Tasks  int    `default:"10" env:"USTAT_TASKS" help:"How many background jobs are worked at once; -1 for none, where others work them."`
-	Files  string `env:"USTAT_FILES" help:"The folder for the files that the platform makes, such as reports: one for all processes. By default ustat-files, beside the file of the database."`
+	Files  string `env:"USTAT_FILES" help:"The folder for the files that the platform makes and takes, such as reports and files of lessons: one for all processes. By default ustat-files, beside the file of the database."`
 	Worker bool   `env:"USTAT_WORKER" help:"Work background jobs and serve nothing but /healthz and /readyz."`
 }
 
@@ -57,8 +58,16 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, queue.Stop(ctx)) }() // where no platform has done it
+	certificates, err := certificate.New(certificate.Options{})
+	if err != nil {
+		return err
+	}
+	bank, payments, err := c.demoBank(listener.Addr())
+	if err != nil {
+		return err
+	}
 	platform, backend, err := p.start(ctx, &ustat.Config{
-		Queue: queue, TaskConcurrency: c.Tasks, Files: files, ReportFormats: []reports.Format{xlsx.Format},
+		Payments: payments, Queue: queue, TaskConcurrency: c.Tasks, Files: files, ReportFormats: []reports.Format{xlsx.Format}, Certificates: certificates,
 	})
 	if err != nil {
 		return err
@@ -73,6 +82,7 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 	if err != nil {
 		return err
 	}
+	handler = withPayPage(handler, bank, platform)
 	if err := c.greet(ctx, p, backend, listener.Addr()); err != nil {
 		return err
 	}

@@ -37,6 +37,14 @@ var Points = []string{
 	"courses.changed.after_audit",
 	"courses.move.after_update",
 	"courses.move.after_recount",
+	"reviews.locked.after_lock",
+	"reviews.create.after_insert",
+	"reviews.write.after_history",
+	"reviews.update.after_update",
+	"reviews.delete.after_delete",
+	"reviews.vote.after_vote",
+	"reviews.comment.after_insert",
+	"reviews.rated.after_stats",
 	"tasks.relay.after_pending", // nothing has been taken over
 	"tasks.relay.after_insert",  // the queue has the jobs, and the outbox has the events still
 	"reports.make.after_begin",
@@ -45,6 +53,7 @@ var Points = []string{
 	"reports.make.after_end",    // the report is done, and files of earlier attempts are there
 	"tasks.attempt.after_handler",
 	"reports.cleanup.after_files",
+	"courses.process_file.after_replaced",
 	"courses.seat.after_write",
 	"courses.unseat.after_write",
 	"courses.promote.after_write",

@@ -27,11 +27,37 @@ type operation struct {
 // ofCourse counts the events of a type of a course.
 const ofCourse = "SELECT count(*) FROM ustat_outbox AS o JOIN ustat_courses AS c ON o.subject = 'course/' || c.id WHERE c.slug = '%s' AND o.type = "
 
+// ofReviews counts the rows of a table that belong to the review of a course.
+func ofReviews(table, course, more string) string {
+	return "SELECT count(*) FROM " + table + " AS x JOIN ustat_courses AS c ON c.id = " + course + " WHERE c.slug = '%s'" + more
+}
+
+const courseOfReview = "(SELECT r.course_id FROM ustat_reviews AS r WHERE r.id = x.review_id)"
+
 // ofEnrollments counts the events of a type of those who take a course.
 const ofEnrollments = "SELECT count(*) FROM ustat_outbox AS o JOIN ustat_enrollments AS e ON o.subject = 'enrollment/' || e.id" +
 	" JOIN ustat_courses AS c ON c.id = e.course_id WHERE c.slug = '%s' AND o.type = "
 
 var operations = map[string]operation{
+	"reviews.create": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		w.student(t, n)
+		return killtest.Op{Name: "reviews.create", Args: map[string]string{"slug": n, "by": n, "key": n}}
+	}, effects: ofReviews("ustat_reviews", "x.course_id", "")},
+	"reviews.edit": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		return w.review(t, "reviews.edit", n, n)
+	}, effects: ofReviews("ustat_review_history", "x.course_id", " AND x.action = 'edit'")},
+	"reviews.hide": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		return w.review(t, "reviews.hide", n, "root")
+	}, effects: ofReviews("ustat_review_history", "x.course_id", " AND x.action = 'hide'"), again: "reviews.invalid_transition"},
+	"reviews.delete": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		return w.review(t, "reviews.delete", n, n)
+	}, effects: ofReviews("ustat_review_history", "x.course_id", " AND x.action = 'delete'"), again: "reviews.not_found"},
+	"reviews.comment": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		return w.review(t, "reviews.comment", n, "root")
+	}, effects: ofReviews("ustat_review_comments", courseOfReview, "")},
+	"reviews.vote": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		return w.review(t, "reviews.vote", n, "root")
+	}, effects: ofReviews("ustat_review_votes", courseOfReview, "")},
 	"courses.publish": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
 		w.inReview(t, n)
 		return killtest.Op{Name: "courses.publish", Args: map[string]string{"slug": n, "by": "root"}}
@@ -39,6 +65,10 @@ var operations = map[string]operation{
 	"courses.create": {prepare: func(_ *testing.T, _ *world, n string) killtest.Op {
 		return killtest.Op{Name: "courses.create", Args: map[string]string{"slug": n, "by": "anna", "category": "category", "key": n}}
 	}, effects: ofCourse + "'courses.created'"},
+	"courses.file": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		return killtest.Op{Name: "courses.file", Args: w.upload(t, n)}
+	}, effects: "SELECT count(*) - 1 FROM ustat_outbox AS o JOIN ustat_lessons AS l ON o.subject = 'lesson/' || l.id" +
+		" JOIN ustat_courses AS c ON c.id = l.course_id WHERE c.slug = '%s' AND o.type = 'courses.file_ready'"},
 	"courses.enroll": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
 		w.published(t, n, 1)
 		w.learner(t, n)
@@ -55,6 +85,10 @@ var operations = map[string]operation{
 		w.enrolled(t, n, n)
 		return killtest.Op{Name: "courses.complete", Args: map[string]string{"slug": n, "by": n}}
 	}, effects: ofEnrollments + "'courses.completed'"},
+	"courses.certificate": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		w.published(t, n, 0)
+		return killtest.Op{Name: "courses.certificate", Args: map[string]string{"by": n, "enrollment": w.completed(t, n, n)}}
+	}, effects: ofEnrollments + "'courses.certificate_issued'"},
 	"accounts.role": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
 		w.register(t, n)
 		return killtest.Op{Name: "accounts.role", Args: map[string]string{"username": n, "role": "teacher", "by": "root"}}
@@ -215,6 +249,7 @@ func TestEveryPointIsHit(t *testing.T) {
 			require.Equal(t, killtest.OK, call.Outcome, call.Error)
 			hit = append(hit, call.Hits...)
 		}
+		hit = append(hit, w.hitsOfPurchases(t)...)
 		slices.Sort(hit)
 		require.ElementsMatch(t, fault.Points, slices.Compact(hit))
 	})

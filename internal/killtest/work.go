@@ -8,7 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/fault"
+	"github.com/ustat/ustat/reviews"
 )
 
 // Work is what one worker process does.
@@ -23,9 +26,18 @@ type Work struct {
 	Ahead time.Duration
 	// Lanes are worked at once, the operations of each one after the other.
 	Lanes [][]Op
+	// Payments is the address of a provider of payments, of package httppay, whose token
+	// and key are PaymentToken and PaymentKey. Empty is none.
+	Payments string
 	// History is where the calls are written. Run sets it.
 	History string
 }
+
+// The secrets of a provider of payments that a worker uses.
+const (
+	PaymentToken = "a token of a worker"
+	PaymentKey   = "0123456789abcdef0123456789abcdef"
+)
 
 // Op is one operation of the worker's table.
 type Op struct {
@@ -34,6 +46,14 @@ type Op struct {
 	// Fault is armed for this operation; the zero Plan is none. Only one lane may
 	// have faults, but for kills.
 	Fault fault.Plan `json:"fault,omitzero"`
+}
+
+// Everybody takes every course: the reviews.Learners of workers and their tests.
+type Everybody struct{}
+
+// Learner implements reviews.Learners.
+func (Everybody) Learner(context.Context, courses.CourseID, core.UserID) (reviews.Learner, error) {
+	return reviews.Learner{Enrolled: true, Percent: 100}, nil
 }
 
 // Func does one operation. Its result becomes JSON.

@@ -14,11 +14,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/killtest"
 	"github.com/ustat/ustat/internal/pgtest"
+	"github.com/ustat/ustat/reviews"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/storage/postgres"
 	"github.com/ustat/ustat/storage/sqlite"
@@ -32,6 +35,7 @@ type world struct {
 	*ustattest.Platform
 	engine, dsn string
 	beside      *sql.DB
+	payments    string // address of the workers' provider of payments; empty is none
 }
 
 // onEachEngine runs a test in a world of its own on SQLite and on PostgreSQL.
@@ -57,7 +61,7 @@ func onEachEngine(t *testing.T, test func(t *testing.T, w *world)) {
 func newWorld(t *testing.T, backend *storage.Backend, engine, dsn, driver, besideDSN string) *world {
 	t.Helper()
 	ctx := t.Context()
-	w := &world{Platform: ustattest.New(t, ustattest.WithBackend(backend)), engine: engine, dsn: dsn}
+	w := &world{Platform: ustattest.New(t, ustattest.WithBackend(backend), ustattest.WithConfig(ustat.Config{Learners: killtest.Everybody{}})), engine: engine, dsn: dsn}
 	for username, role := range map[string]core.Role{"anna": core.Teacher, "root": core.Admin} {
 		_, err := w.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{Username: username, Email: username + "@example.org", Role: role})
 		require.NoError(t, err)
@@ -86,6 +90,30 @@ func (w *world) inReview(t *testing.T, slug string) {
 	require.NoError(t, err)
 }
 
+// upload makes a course with a lesson that has a file, and another one uploaded, and
+// returns what it takes to process that.
+func (w *world) upload(t *testing.T, slug string) map[string]string {
+	t.Helper()
+	ctx, folder := t.Context(), t.TempDir()
+	w.inReview(t, slug)
+	files, err := blob.Dir(folder, nil)
+	require.NoError(t, err)
+	service := courses.NewService(courses.Config{Store: w.Backend.Courses, Users: w.Accounts, Cursors: new(core.Cursors), Files: files, Links: new(blob.Links), Queued: true})
+	modules, err := w.Courses.Modules(ctx, accounts.System, slug, core.Page{})
+	require.NoError(t, err)
+	l, err := service.CreateLesson(ctx, accounts.System, slug, modules.Items[0].ID, courses.NewLesson{Title: "File", Kind: courses.File})
+	require.NoError(t, err)
+	var f courses.LessonFile
+	for i := range 2 {
+		f, err = service.Upload(ctx, accounts.System, slug, l.ID, courses.NewFile{Name: "a.txt", Body: strings.NewReader("text")})
+		require.NoError(t, err)
+		if i == 0 {
+			require.NoError(t, service.ProcessLessonFile(ctx, f.ID))
+		}
+	}
+	return map[string]string{"file": f.ID.String(), "folder": folder}
+}
+
 // published makes a course that learners come to; capacity 0 is no bound.
 func (w *world) published(t *testing.T, slug string, capacity int) {
 	t.Helper()
@@ -112,6 +140,39 @@ func (w *world) enrolled(t *testing.T, slug, username string) courses.Enrollment
 	return e
 }
 
+// completed makes a student who has completed a course, and returns the id of their
+// enrollment.
+func (w *world) completed(t *testing.T, slug, username string) string {
+	t.Helper()
+	e := w.enrolled(t, slug, username)
+	by := core.Actor{UserID: e.User, Role: core.Student}
+	lessons, err := w.Courses.Lessons(t.Context(), by, slug, 0, core.Page{})
+	require.NoError(t, err)
+	for _, l := range lessons.Items {
+		_, err := w.Courses.CompleteLesson(t.Context(), by, e.ID, l.ID)
+		require.NoError(t, err)
+	}
+	return strconv.FormatInt(int64(e.ID), 10)
+}
+
+// student signs somebody up and makes a published course of the same name.
+func (w *world) student(t *testing.T, name string) core.Actor {
+	t.Helper()
+	w.register(t, name)
+	w.published(t, name, 0)
+	u, err := w.Accounts.UserByUsername(t.Context(), name)
+	require.NoError(t, err)
+	return core.Actor{UserID: u.ID, Role: u.Role}
+}
+
+// review is an operation on a review of a student with a name, on the course of that name.
+func (w *world) review(t *testing.T, operation, name, by string) killtest.Op {
+	t.Helper()
+	made, err := w.Reviews.Create(t.Context(), w.student(t, name), name, reviews.New{Rating: 5})
+	require.NoError(t, err)
+	return killtest.Op{Name: operation, Args: map[string]string{"review": fmt.Sprint(made.ID), "by": by, "key": name}}
+}
+
 // run has a worker do one operation after the other.
 func (w *world) run(t *testing.T, ops ...killtest.Op) killtest.Ended {
 	t.Helper()
@@ -119,7 +180,7 @@ func (w *world) run(t *testing.T, ops ...killtest.Op) killtest.Ended {
 }
 
 func (w *world) work(lanes ...[]killtest.Op) killtest.Work {
-	return killtest.Work{Engine: w.engine, DSN: w.dsn, Lanes: lanes}
+	return killtest.Work{Engine: w.engine, DSN: w.dsn, Lanes: lanes, Payments: w.payments}
 }
 
 // one is run for a single operation that must succeed.
@@ -156,6 +217,8 @@ func (w *world) rows(t *testing.T, query string) []string {
 var tables = []string{
 	"ustat_users", "ustat_profiles", "ustat_sessions", "ustat_refresh_tokens", "ustat_producer_teachers", "ustat_courses", "ustat_course_stats",
 	"ustat_course_slugs", "ustat_modules", "ustat_categories", "ustat_outbox", "ustat_audit", "ustat_idempotency", "ustat_enrollments", "ustat_progress",
+	"ustat_orders", "ustat_coupons", "ustat_coupon_uses", "ustat_payment_events", "ustat_entitlements",
+	"ustat_reviews", "ustat_review_stats", "ustat_review_history", "ustat_review_votes", "ustat_review_comments",
 }
 
 // state returns all rows of all tables.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -45,6 +46,7 @@ type payment struct {
 	courses.Payment
 	description string
 	returnURL   string
+	expires     time.Time // zero is never
 	charges     int
 	refunds     int
 }
@@ -81,8 +83,8 @@ func (p *Provider) Create(ctx context.Context, in courses.PaymentRequest) (cours
 		return courses.Payment{}, core.ErrUnavailable.Withf("the fake provider remembers no more than %d payments", MaxPayments)
 	}
 	made := &payment{
-		Payment:     courses.Payment{ID: "pay_" + strings.ToLower(rand.Text()), Order: in.Order, State: courses.PaymentPending, Amount: in.Amount},
-		description: in.Description, returnURL: in.ReturnURL,
+		Payment:     courses.Payment{ID: "pay_" + in.Order.String(), Order: in.Order, State: courses.PaymentPending, Amount: in.Amount},
+		description: in.Description, returnURL: in.ReturnURL, expires: in.ExpiresAt,
 	}
 	if p.config.PayURL != "" {
 		made.URL = strings.TrimSuffix(p.config.PayURL, "/") + "/" + in.Order.String()
@@ -130,7 +132,8 @@ func (p *Provider) Callback(_ context.Context, header map[string][]string, body 
 	return p.config.Keys.Open(header, body, p.config.Clock.Now())
 }
 
-// Settle is what the buyer does: the payment of an order is paid, or fails. It returns
+// Settle is what the buyer does: the payment of an order is paid, or fails, as it also
+// does when the time of the order is over. It returns
 // the event of it. Again, and for a payment that has ended, it changes nothing and the
 // event is another one of the state that there is. An unknown order is
 // courses.ErrPaymentNotFound.
@@ -142,7 +145,8 @@ func (p *Provider) Settle(order uuid.UUID, paid bool) (courses.PaymentEvent, err
 		return courses.PaymentEvent{}, courses.ErrPaymentNotFound
 	}
 	if there.State == courses.PaymentPending {
-		if there.State = courses.PaymentFailed; paid {
+		over := !there.expires.IsZero() && !p.config.Clock.Now().Before(there.expires)
+		if there.State = courses.PaymentFailed; paid && !over {
 			there.State = courses.PaymentPaid
 			there.charges++
 		}

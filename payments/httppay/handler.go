@@ -47,7 +47,7 @@ func Handler(provider courses.Payments, token core.Secret) http.Handler {
 			return courses.Payment{}, core.ErrInvalid.Withf("an amount above 0 is expected")
 		}
 		return provider.Create(r.Context(), courses.PaymentRequest{
-			Order: id, Amount: core.Money{Minor: in.AmountMinor, Currency: in.Currency}, Description: in.Description, Email: in.Email, ReturnURL: in.ReturnURL,
+			Order: id, Amount: core.Money{Minor: in.AmountMinor, Currency: in.Currency}, Description: in.Description, Email: in.Email, ReturnURL: in.ReturnURL, ExpiresAt: in.ExpiresAt,
 		})
 	})
 	serve("GET /payments/{order}", func(r *http.Request, id uuid.UUID) (courses.Payment, error) {

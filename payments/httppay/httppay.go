@@ -1,6 +1,6 @@
 // Package httppay is a provider of payments behind a small protocol of JSON over HTTP:
 //
-//	PUT  {base}/payments/{order}          {"amount_minor", "currency", "description", "email", "return_url"}
+//	PUT  {base}/payments/{order}          {"amount_minor", "currency", "description", "email", "return_url", "expires_at"}
 //	GET  {base}/payments/{order}
 //	POST {base}/payments/{order}/refund
 //
@@ -84,16 +84,17 @@ func (p *Provider) Name() string { return p.config.Name }
 
 // order is the body of the request that creates a payment.
 type order struct {
-	AmountMinor int64  `json:"amount_minor"`
-	Currency    string `json:"currency"`
-	Description string `json:"description"`
-	Email       string `json:"email"`
-	ReturnURL   string `json:"return_url"`
+	AmountMinor int64     `json:"amount_minor"`
+	Currency    string    `json:"currency"`
+	Description string    `json:"description"`
+	Email       string    `json:"email"`
+	ReturnURL   string    `json:"return_url"`
+	ExpiresAt   time.Time `json:"expires_at"`
 }
 
 // Create implements courses.Payments.
 func (p *Provider) Create(ctx context.Context, in courses.PaymentRequest) (courses.Payment, error) {
-	return p.send(ctx, http.MethodPut, in.Order, "", order{in.Amount.Minor, in.Amount.Currency, in.Description, in.Email, in.ReturnURL})
+	return p.send(ctx, http.MethodPut, in.Order, "", order{in.Amount.Minor, in.Amount.Currency, in.Description, in.Email, in.ReturnURL, in.ExpiresAt})
 }
 
 // Find implements courses.Payments.

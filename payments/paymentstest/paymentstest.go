@@ -67,6 +67,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		},
 		"what is paid is charged once and refunded once":         refundOnce,
 		"a payment that failed charges nobody":                   failed,
+		"no payment begins after the order is given up":          over,
 		"a callback says what has become of a payment":           callback,
 		"a callback that was altered or is another's is refused": forged,
 		"a callback that is older than the window is refused":    late,
@@ -84,7 +85,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 func ask() courses.PaymentRequest {
 	return courses.PaymentRequest{
 		Order: uuid.Must(uuid.NewV7()), Amount: core.Money{Minor: 199900, Currency: "RUB"}, Description: "Курс «Go» & more", Email: "sam@example.org",
-		ReturnURL: "https://school.example.org/courses/go/",
+		ReturnURL: "https://school.example.org/courses/go/", ExpiresAt: time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
 }
 
@@ -170,6 +171,22 @@ func failed(t *testing.T, h Harness) {
 	require.NoError(t, err)
 	require.Equal(t, courses.PaymentFailed, found.State)
 	require.Error(t, h.Provider.Refund(t.Context(), p), "there is nothing to give back")
+	h.ledger(t, in.Order, 0, 0)
+}
+
+func over(t *testing.T, h Harness) {
+	if h.Settle == nil || h.Advance == nil {
+		t.Skip("the clock of this harness does not move")
+	}
+	in := ask()
+	in.ExpiresAt = time.Now()
+	_, err := h.Provider.Create(t.Context(), in)
+	require.NoError(t, err)
+	h.Advance(time.Until(in.ExpiresAt.AddDate(100, 0, 0)))
+	h.Settle(t, in.Order, true)
+	found, err := h.Provider.Find(t.Context(), in.Order)
+	require.NoError(t, err)
+	require.NotEqual(t, courses.PaymentPaid, found.State)
 	h.ledger(t, in.Order, 0, 0)
 }
 

@@ -414,6 +414,9 @@ var wrongs = map[string]struct {
 	"coupon used beyond its limit": {func(b *storage.Backend) {
 		b.Courses = coursesStore{Store: b.Courses, wrap: func(tx courses.Tx) courses.Tx { return generous{tx} }}
 	}, "courses/of those who use a coupon at once no more succeed than its limit and the user's allow"},
+	"promotion of the last one first": {func(b *storage.Backend) {
+		b.Courses = coursesStore{Store: b.Courses, wrap: func(tx courses.Tx) courses.Tx { return unfair{tx} }}
+	}, "courses/Promote gives a seat to those who have waited longest, and returns them in that order"},
 	"secrets of one's own": {func(b *storage.Backend) {
 		b.Keys = secrets{b.Keys}
 	}, "keys/of concurrent callers one wins and all get its secret"},
@@ -441,3 +444,12 @@ var wrongs = map[string]struct {
 type undone struct{ accounts.Store }
 
 func (undone) Done(context.Context, ...uuid.UUID) error { return nil }
+
+// unfair is a Tx that returns those whom it promotes the wrong way round.
+type unfair struct{ courses.Tx }
+
+func (tx unfair) Promote(ctx context.Context, course courses.CourseID, n int, at time.Time) ([]courses.Enrollment, error) {
+	promoted, err := tx.Tx.Promote(ctx, course, n, at)
+	slices.Reverse(promoted)
+	return promoted, err
+}

@@ -32,7 +32,7 @@ func orderID(n int) uuid.UUID {
 func newOrder(n int, course courses.Course, user core.UserID) courses.Order {
 	return courses.Order{
 		ID: orderID(n), Course: course.ID, Slug: course.Slug, User: user, Price: money(1000), Total: money(900), Status: courses.OrderPending,
-		CreatedAt: day, ExpiresAt: day.Add(24 * time.Hour), Version: 1,
+		CreatedAt: day, ExpiresAt: day.Add(24 * time.Hour), Watched: true, Version: 1,
 	}
 }
 
@@ -147,6 +147,7 @@ func (s suite) orders() {
 		want := insertOrder(t, b, newOrder(1, c, 7))
 		other := insertOrder(t, b, newOrder(2, c, 8))
 		want.Status, want.Provider, want.Payment, want.PayURL, want.Code = courses.OrderRefunding, "http", "p-1", "https://pay.example.org/1", "by_admin"
+		want.Watched = false
 		want.PaidAt, want.EndedAt, want.ExpiresAt = day.Add(time.Hour), day.Add(2*time.Hour), day.Add(3*time.Hour)
 		changed := want
 		changed.Course, changed.User, changed.Price, changed.Total, changed.Coupon, changed.CreatedAt, changed.Version = 404, 404, money(1), money(1), "X", day.Add(time.Hour), 99
@@ -175,10 +176,11 @@ func (s suite) orders() {
 		require.EqualValues(t, writers+1, got.Version)
 	})
 	s.run("Orders returns up to q.Limit orders behind q.After, the newest first, by one statement", s.orderLists)
-	s.run("UnsettledOrders returns what is pending or being refunded and was not looked at since, the oldest first", func(t *testing.T, b *storage.Backend) {
+	s.run("UnsettledOrders returns what is watched and was not looked at since, the oldest first", func(t *testing.T, b *storage.Backend) {
 		c := oneCourse(t, b)
-		for i, status := range []courses.OrderStatus{courses.OrderPending, courses.OrderPaid, courses.OrderExpired, courses.OrderRefunding, courses.OrderRefunded, courses.OrderPending} {
+		for i, status := range []courses.OrderStatus{courses.OrderPending, courses.OrderPaid, courses.OrderExpired, courses.OrderRefunding, courses.OrderRefunded, courses.OrderExpired} {
 			o := newOrder(i, c, core.UserID(i+1))
+			o.Watched = i == 0 || i == 3 || i == 5
 			o.Status, o.CreatedAt = status, day.Add(-time.Duration(i)*time.Minute)
 			insertOrder(t, b, o)
 		}

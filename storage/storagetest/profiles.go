@@ -23,6 +23,22 @@ func expect(err, want error) error {
 	return fmt.Errorf("want %w, got: %w", want, err)
 }
 
+// profileRatings are the cases of SetRating.
+func (s suite) profileRatings() {
+	s.run("SetRating writes the rating of a profile and leaves its version", func(t *testing.T, b *storage.Backend) {
+		both := insertUsers(t, b, person("anna"), person("boris"))
+		require.NoError(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error {
+			return errors.Join(tx.SetRating(ctx, both[0].ID, 437), expect(tx.SetRating(ctx, 404404, 437), accounts.ErrUserNotFound))
+		}))
+		for i, want := range []int{437, 0} {
+			p, err := b.Accounts.ProfileOf(timeout(t), both[i].ID)
+			require.NoError(t, err)
+			require.Equal(t, []any{want, int64(1)}, []any{p.Rating, p.Version})
+		}
+		require.ErrorIs(t, change(t, b, func(ctx context.Context, tx accounts.Tx) error { return tx.SetRating(ctx, both[0].ID, 501) }), core.ErrInvalid)
+	})
+}
+
 func specialize(t testing.TB, b *storage.Backend, slugs ...string) []accounts.Specialization {
 	t.Helper()
 	list := make([]accounts.Specialization, len(slugs))

@@ -79,6 +79,36 @@ func (s suite) ratings() {
 			return nil
 		})
 	})
+	s.run("RatedCourses returns the courses that have reviews or numbers, in order, behind an id", func(t *testing.T, b *storage.Backend) {
+		var list []reviews.Review
+		for _, course := range []courses.CourseID{8, 2, 5, 3} {
+			for user := range 3 {
+				list = append(list, newReview(course, core.UserID(user+1), 5))
+			}
+		}
+		addReviews(t, b, list...)
+		inReviews(t, b, func(ctx context.Context, tx reviews.Tx) error {
+			for _, course := range []courses.CourseID{4, 5, 9} {
+				if _, err := tx.StatsForUpdate(ctx, course); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		want := []courses.CourseID{2, 3, 4, 5, 8, 9}
+		for limit := 1; limit < 8; limit++ {
+			var got []courses.CourseID
+			for after := courses.CourseID(0); ; after = got[len(got)-1] {
+				page, err := b.Reviews.RatedCourses(timeout(t), after, limit)
+				require.NoError(t, err)
+				require.LessOrEqual(t, len(page), limit)
+				if got = append(got, page...); len(page) < limit {
+					break
+				}
+			}
+			require.Equal(t, want, got)
+		}
+	})
 	if s.limits.ReviewsApart {
 		return
 	}
@@ -133,7 +163,7 @@ func (s suite) refs() {
 			require.ErrorIs(t, err, courses.ErrCourseNotFound)
 		}
 	})
-	s.run("SetRating writes the numbers of reviews unless those that are there are as new, and nothing else", func(t *testing.T, b *storage.Backend) {
+	s.run("SetRating writes the numbers of reviews unless those that are there are as new, and nothing else, and ReviewNumbers and TeacherNumbers read them", func(t *testing.T, b *storage.Backend) {
 		sh := newShelf(t, b)
 		list := insertCourses(t, b, course("one", sh.teachers[0]), course("two", sh.teachers[0]))
 		set := func(id courses.CourseID, r courses.ReviewNumbers) {
@@ -143,12 +173,23 @@ func (s suite) refs() {
 		set(list[0].ID, courses.ReviewNumbers{Count: 9, Sum: 9, Version: 5})
 		set(list[0].ID, courses.ReviewNumbers{Count: 9, Sum: 9, Version: 4})
 		set(404404, courses.ReviewNumbers{Count: 9, Sum: 9, Version: 9})
+		ctx, queries := storage.CountQueries(timeout(t))
+		numbers, err := b.Courses.ReviewNumbers(ctx, []courses.CourseID{list[1].ID, 404404, list[0].ID})
+		require.NoError(t, err)
+		require.Equal(t, map[courses.CourseID]courses.ReviewNumbers{list[0].ID: {Count: 3, Sum: 12, Version: 5}, list[1].ID: {}}, numbers)
+		require.Equal(t, 1, queries.Count())
 		want := list[0]
 		want.Stats = courses.Stats{ReviewCount: 3, RatingSum: 12}
 		got, err := b.Courses.CourseBySlug(timeout(t), "one")
 		require.NoError(t, err)
 		require.Equal(t, want.Stats, got.Stats)
 		require.Equal(t, [2]any{want.Version, want.UpdatedAt}, [2]any{got.Version, got.UpdatedAt})
+		set(list[1].ID, courses.ReviewNumbers{Count: 2, Sum: 3, Version: 1})
+		for i, want := range []courses.ReviewNumbers{{Count: 5, Sum: 15}, {}} {
+			got, err := b.Courses.TeacherNumbers(timeout(t), sh.teachers[i])
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		}
 		set(list[0].ID, courses.ReviewNumbers{Version: 6})
 		got, err = b.Courses.CourseBySlug(timeout(t), "one")
 		require.NoError(t, err)

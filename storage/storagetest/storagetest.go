@@ -71,6 +71,7 @@ func RunAccounts(t *testing.T, open Open, limits Limits) {
 	s.userLists()
 	s.userLocks()
 	s.profiles()
+	s.profileRatings()
 	s.teachers()
 	s.sessions()
 	s.sessionsForgotten()
@@ -98,6 +99,9 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.coupons()
 	s.facts()
 	s.learningTransfer()
+	s.files()
+	s.certificates()
+	s.learning()
 }
 
 // RunKeys runs the cases of storage.Keys.

@@ -17,7 +17,10 @@ import (
 	"github.com/ustat/ustat/accounts/password"
 	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/killtest"
+	"github.com/ustat/ustat/payments/httppay"
+	"github.com/ustat/ustat/payments/signed"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/storage/postgres"
 	"github.com/ustat/ustat/storage/sqlite"
@@ -45,11 +48,18 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	config := &ustat.Config{Hasher: hasher, Achievements: []accounts.Rule{diligence}}
+	config := &ustat.Config{Hasher: hasher, Learners: killtest.Everybody{}, Clock: ahead(work.Ahead), Achievements: []accounts.Rule{diligence}}
 	if work.Files != "" {
 		if err := withJobs(ctx, work, config); err != nil {
 			return err
 		}
+	}
+	if work.Payments != "" {
+		provider, err := payments(work.Payments)
+		if err != nil {
+			return err
+		}
+		config.Payments = []courses.Payments{provider}
 	}
 	platform, err := ustat.New(backend, config)
 	if err != nil {
@@ -60,12 +70,12 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Println("ready")
-	return work.Do(ctx, table(platform, config.Queue))
+	return work.Do(ctx, table(platform, backend, config.Queue))
 }
 
 // withJobs gives a platform what it needs to do work in the background.
 func withJobs(ctx context.Context, work killtest.Work, c *ustat.Config) (err error) {
-	c.Clock, c.Limiter = ahead(work.Ahead), unlimited{}
+	c.Limiter = unlimited{}
 	if c.Files, err = blob.Dir(work.Files, nil); err != nil {
 		return err
 	}
@@ -82,6 +92,14 @@ func withJobs(ctx context.Context, work killtest.Work, c *ustat.Config) (err err
 type ahead time.Duration
 
 func (a ahead) Now() time.Time { return time.Now().UTC().Add(time.Duration(a)) }
+
+func payments(url string) (courses.Payments, error) {
+	keys, err := signed.NewKeys([]byte(killtest.PaymentKey))
+	if err != nil {
+		return nil, err
+	}
+	return httppay.New(httppay.Config{URL: url, Token: killtest.PaymentToken, Keys: keys})
+}
 
 func open(ctx context.Context, work killtest.Work) (*storage.Backend, error) {
 	switch work.Engine {

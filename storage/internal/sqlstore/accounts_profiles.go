@@ -174,6 +174,11 @@ func (t accountsTx) UpdateProfile(ctx context.Context, p accounts.Profile) error
 	return t.setSpecializations(ctx, p)
 }
 
+func (t accountsTx) SetRating(ctx context.Context, user core.UserID, rating int) error {
+	n, err := t.Tx.rawExec(ctx, "UPDATE ustat_profiles SET rating = ? WHERE user_id = ?", rating, user)
+	return orMissing(n, err, accounts.ErrUserNotFound)
+}
+
 // takeSlug makes a slug one of a user's, unless it is another's or one too many.
 func (t accountsTx) takeSlug(ctx context.Context, user core.UserID, slug string) error {
 	const query = "SELECT slug, user_id FROM ustat_profile_slugs WHERE slug = ? UNION SELECT slug, user_id FROM ustat_profile_slugs WHERE user_id = ?"

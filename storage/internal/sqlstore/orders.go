@@ -14,14 +14,14 @@ import (
 )
 
 const selectOrders = "SELECT o.id, o.course_id, c.slug, o.user_id, o.price_minor, o.total_minor, o.currency, o.coupon, o.status, o.provider, o.payment," +
-	" o.pay_url, o.code, o.created_at, o.paid_at, o.ended_at, o.expires_at, o.version" +
+	" o.pay_url, o.code, o.created_at, o.paid_at, o.ended_at, o.expires_at, o.watched, o.version" +
 	" FROM ustat_orders AS o JOIN ustat_courses AS c ON c.id = o.course_id WHERE "
 
 func scanOrder(rows *sql.Rows, o *courses.Order) error {
 	var coupon sql.NullString
 	var paid, ended sql.NullTime
 	if err := rows.Scan(&o.ID, &o.Course, &o.Slug, &o.User, &o.Price.Minor, &o.Total.Minor, &o.Price.Currency, &coupon, &o.Status, &o.Provider, &o.Payment,
-		&o.PayURL, &o.Code, &o.CreatedAt, &paid, &ended, &o.ExpiresAt, &o.Version); err != nil {
+		&o.PayURL, &o.Code, &o.CreatedAt, &paid, &ended, &o.ExpiresAt, &o.Watched, &o.Version); err != nil {
 		return err
 	}
 	o.Coupon, o.Total.Currency = coupon.String, o.Price.Currency
@@ -66,7 +66,7 @@ func (r coursesReader) Orders(ctx context.Context, q courses.OrderQuery) ([]cour
 
 // UnsettledOrders implements courses.OrderReader.
 func (r coursesReader) UnsettledOrders(ctx context.Context, before time.Time, limit int) ([]courses.Order, error) {
-	return readAll(ctx, r.session, selectOrders+"o.status IN ('pending', 'refunding') AND o.looked_at < ? ORDER BY o.looked_at, o.id LIMIT ?",
+	return readAll(ctx, r.session, selectOrders+"o.watched AND o.looked_at < ? ORDER BY o.looked_at, o.id LIMIT ?",
 		[]any{r.db.timeValue(core.Time(before)), limit}, scanOrder)
 }
 
@@ -101,6 +101,7 @@ type orderRow struct {
 	PaidAt        any                 `bun:"paid_at"`
 	EndedAt       any                 `bun:"ended_at"`
 	ExpiresAt     time.Time           `bun:"expires_at"`
+	Watched       bool                `bun:"watched"`
 	LookedAt      time.Time           `bun:"looked_at"`
 }
 
@@ -126,7 +127,7 @@ func (t coursesTx) InsertOrder(ctx context.Context, o courses.Order) (courses.Or
 		ID: o.ID, CourseID: o.Course, UserID: o.User, PriceMinor: o.Price.Minor, TotalMinor: o.Total.Minor, Currency: o.Price.Currency,
 		Coupon: textOrNil(o.Coupon), Status: o.Status, Provider: o.Provider, Payment: o.Payment, PayURL: o.PayURL, Code: o.Code,
 		CreatedAt: core.Time(o.CreatedAt), PaidAt: orNull(o.PaidAt), EndedAt: orNull(o.EndedAt), ExpiresAt: core.Time(o.ExpiresAt),
-		LookedAt: core.Time(o.CreatedAt),
+		Watched: o.Watched, LookedAt: core.Time(o.CreatedAt),
 	}}
 	_, added, err := insert[orderRow, string](ctx, t.Tx, "ustat_orders", rows, "id")
 	if err != nil {
@@ -151,9 +152,9 @@ func (t coursesTx) UpdateOrder(ctx context.Context, o courses.Order) error {
 	if err := checkOrder(o); err != nil {
 		return err
 	}
-	n, err := t.Tx.rawExec(ctx, "UPDATE ustat_orders SET status = ?, provider = ?, payment = ?, pay_url = ?, code = ?, paid_at = ?, ended_at = ?, expires_at = ?,"+
+	n, err := t.Tx.rawExec(ctx, "UPDATE ustat_orders SET status = ?, provider = ?, payment = ?, pay_url = ?, code = ?, paid_at = ?, ended_at = ?, expires_at = ?, watched = ?,"+
 		" version = version + 1 WHERE id = ?",
-		o.Status, o.Provider, o.Payment, o.PayURL, o.Code, orNull(o.PaidAt), orNull(o.EndedAt), core.Time(o.ExpiresAt), o.ID)
+		o.Status, o.Provider, o.Payment, o.PayURL, o.Code, orNull(o.PaidAt), orNull(o.EndedAt), core.Time(o.ExpiresAt), o.Watched, o.ID)
 	if err == nil && n == 0 {
 		return courses.ErrOrderNotFound
 	}

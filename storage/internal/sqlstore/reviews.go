@@ -126,6 +126,17 @@ func (r reviewsReader) StatsOf(ctx context.Context, ids []courses.CourseID) ([]r
 	return readAll(ctx, r.session, selectReviewStats+where, args, scanReviewStats)
 }
 
+// selectRated steps from course to course along an index of reviews, of which the numbers
+// of a course must be made when its row is lost.
+const selectRated = "WITH RECURSIVE step (id) AS (SELECT min(course_id) FROM ustat_reviews WHERE course_id > ?" +
+	" UNION ALL SELECT (SELECT min(r.course_id) FROM ustat_reviews AS r WHERE r.course_id > step.id) FROM step WHERE step.id IS NOT NULL)" +
+	" SELECT id FROM (SELECT id FROM (SELECT id FROM step WHERE id IS NOT NULL LIMIT ?) AS reviewed" +
+	" UNION SELECT id FROM (SELECT course_id AS id FROM ustat_review_stats WHERE course_id > ? ORDER BY course_id LIMIT ?) AS numbered) AS rated ORDER BY id LIMIT ?"
+
+func (r reviewsReader) RatedCourses(ctx context.Context, after courses.CourseID, limit int) ([]courses.CourseID, error) {
+	return readAll(ctx, r.session, selectRated, []any{after, limit, after, limit, limit}, scanOne[courses.CourseID])
+}
+
 func (r reviewsReader) Voted(ctx context.Context, user core.UserID, ids []reviews.ReviewID) ([]reviews.ReviewID, error) {
 	if len(ids) == 0 {
 		return nil, nil

@@ -61,11 +61,15 @@ var rules = []rule{
 		" ON e.course_id = o.course_id AND e.user_id = o.user_id WHERE o.status = 'paid' AND e.user_id IS NULL"},
 	{"a bought right to a course whose order is not paid, or another sum", "SELECT CAST(o.id AS TEXT) FROM ustat_entitlements AS e JOIN ustat_orders AS o ON o.id = e.order_id" +
 		" WHERE o.status <> 'paid' OR o.course_id <> e.course_id OR o.user_id <> e.user_id OR o.total_minor <> e.paid_minor OR o.currency <> e.currency"},
+	// One that was imported was bought elsewhere.
 	{"a seat that was bought without a right to the course for that sum", "SELECT CAST(n.id AS TEXT) FROM ustat_enrollments AS n LEFT JOIN ustat_entitlements AS e" +
 		" ON e.course_id = n.course_id AND e.user_id = n.user_id AND e.source = 'purchase' AND e.paid_minor = n.paid_minor AND e.currency = n.paid_currency" +
-		" WHERE n.source = 'purchase' AND n.status IN ('active', 'completed', 'waiting') AND e.user_id IS NULL"},
+		" WHERE n.source = 'purchase' AND n.status IN ('active', 'completed', 'waiting') AND e.user_id IS NULL" +
+		" AND EXISTS (SELECT 1 FROM ustat_orders AS o WHERE o.course_id = n.course_id AND o.user_id = n.user_id)"},
 	{"a bought right to a course without an order", "SELECT CAST(user_id AS TEXT) FROM ustat_entitlements WHERE source = 'purchase' AND order_id IS NULL"},
 	{"two orders of one user that are paid for one course", "SELECT CAST(min(CAST(id AS TEXT)) AS TEXT) FROM ustat_orders WHERE status = 'paid' GROUP BY course_id, user_id HAVING count(*) > 1"},
+	{"a certificate of a course that was not completed", "SELECT k.code FROM ustat_certificates AS k JOIN ustat_enrollments AS e ON e.id = k.enrollment_id" +
+		" WHERE e.completed_at IS NULL OR e.status IN ('waiting', 'active')"},
 	{"an event without a store, a type, a version or a subject", "SELECT CAST(id AS TEXT) FROM ustat_outbox WHERE store = '' OR type = '' OR version < 1 OR subject = ''"},
 }
 

@@ -41,6 +41,7 @@ CREATE TABLE ustat_orders (
     paid_at TIMESTAMPTZ,
     ended_at TIMESTAMPTZ,
     expires_at TIMESTAMPTZ NOT NULL,
+    watched BOOLEAN NOT NULL,
     looked_at TIMESTAMPTZ NOT NULL,
     version BIGINT NOT NULL DEFAULT 1
 );
@@ -55,7 +56,7 @@ CREATE INDEX ustat_orders_status ON ustat_orders (status, id);
 --bun:split
 CREATE INDEX ustat_orders_coupon ON ustat_orders (coupon) WHERE coupon IS NOT NULL;
 --bun:split
-CREATE INDEX ustat_orders_unsettled ON ustat_orders (looked_at, id) WHERE status IN ('pending', 'refunding');
+CREATE INDEX ustat_orders_unsettled ON ustat_orders (looked_at, id) WHERE watched;
 --bun:split
 CREATE TABLE ustat_payment_events (
     provider TEXT COLLATE "C" NOT NULL,

@@ -41,6 +41,7 @@ CREATE TABLE ustat_orders (
     paid_at TIMESTAMP,
     ended_at TIMESTAMP,
     expires_at TIMESTAMP NOT NULL,
+    watched BOOLEAN NOT NULL,
     looked_at TIMESTAMP NOT NULL,
     version INTEGER NOT NULL DEFAULT 1
 ) WITHOUT ROWID;
@@ -55,7 +56,7 @@ CREATE INDEX ustat_orders_status ON ustat_orders (status, id);
 --bun:split
 CREATE INDEX ustat_orders_coupon ON ustat_orders (coupon) WHERE coupon IS NOT NULL;
 --bun:split
-CREATE INDEX ustat_orders_unsettled ON ustat_orders (looked_at, id) WHERE status IN ('pending', 'refunding');
+CREATE INDEX ustat_orders_unsettled ON ustat_orders (looked_at, id) WHERE watched;
 --bun:split
 CREATE TABLE ustat_payment_events (
     provider TEXT NOT NULL,

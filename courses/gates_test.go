@@ -1,0 +1,166 @@
+package courses_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
+)
+
+// closedFor is a gate of an embedder.
+type closedFor struct{ slug string }
+
+func (g closedFor) Closed(_ context.Context, v courses.Visit, lessons []courses.Lesson) ([][]string, error) {
+	closed := make([][]string, len(lessons))
+	if v.Course.Slug == g.slug {
+		for i := range closed {
+			closed[i] = []string{"school.holiday"}
+		}
+	}
+	if v.Course.Title == "Odd" {
+		return closed[1:], nil
+	}
+	return closed, nil
+}
+
+func TestGates(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		before := w.free(t, "Before")
+		c := w.in(t, w.course(t, "Paid"), courses.Published)
+		_, err := w.Edit(t.Context(), w.ann, c.Slug, courses.CourseEdit{Prerequisites: &[]string{before.Slug}})
+		require.NoError(t, err)
+		preview := w.lesson(t, c.Slug, courses.NewLesson{FreePreview: true})
+		late := w.clock.Now().Add(24 * time.Hour)
+		dated := w.lesson(t, c.Slug, courses.NewLesson{OpensAt: &late})
+		after := w.lesson(t, c.Slug, courses.NewLesson{OpensAfterDays: 3})
+		first := w.lessons(t, c.Slug)[0]
+		reasons := func(by core.Actor) map[courses.LessonID][]string {
+			page, err := w.Lessons(t.Context(), by, c.Slug, 0, core.Page{})
+			require.NoError(t, err)
+			got := map[courses.LessonID][]string{}
+			for _, l := range page.Items {
+				got[l.ID] = l.Reasons
+				require.Equal(t, len(l.Reasons) > 0, l.Locked)
+				require.Equal(t, l.Locked, l.Content == "")
+				one, err := w.Lesson(t.Context(), by, c.Slug, l.ID)
+				require.NoError(t, err)
+				require.Equal(t, l, one)
+			}
+			return got
+		}
+		const (
+			enroll, pay, first1, wait = courses.ReasonEnrollment, courses.ReasonPayment, courses.ReasonPrerequisites, courses.ReasonNotYet
+		)
+		outside := map[courses.LessonID][]string{first: {enroll, pay, first1}, preview.ID: nil, dated.ID: {enroll, pay, wait, first1}, after.ID: {enroll, pay, first1}}
+		open := map[courses.LessonID][]string{first: nil, preview.ID: nil, dated.ID: nil, after.ID: nil}
+		require.Equal(t, outside, reasons(w.nobody))
+		require.Equal(t, outside, reasons(w.sam))
+		for _, by := range []core.Actor{w.ann, w.pam, w.admin} {
+			require.Equal(t, open, reasons(by))
+		}
+		e, err := w.Grant(t.Context(), w.ann, c.Slug, "sam")
+		require.NoError(t, err)
+		require.Equal(t, map[courses.LessonID][]string{first: {first1}, preview.ID: nil, dated.ID: {wait, first1}, after.ID: {wait, first1}}, reasons(w.sam))
+		_, err = w.CompleteLesson(t.Context(), w.sam, e.ID, first)
+		require.ErrorIs(t, err, courses.ErrLessonLocked)
+		require.Equal(t, []string{"lesson"}, fields(t, err))
+
+		was, err := w.Enroll(t.Context(), w.sam, before.Slug, "")
+		require.NoError(t, err)
+		_, err = w.CompleteLesson(t.Context(), w.sam, was.ID, w.lessons(t, before.Slug)[0])
+		require.NoError(t, err)
+		require.Equal(t, map[courses.LessonID][]string{first: nil, preview.ID: nil, dated.ID: {wait}, after.ID: {wait}}, reasons(w.sam))
+		_, err = w.CompleteLesson(t.Context(), w.sam, e.ID, first)
+		require.NoError(t, err)
+		l, err := w.Lesson(t.Context(), w.sam, c.Slug, after.ID)
+		require.NoError(t, err)
+		require.Equal(t, e.EnrolledAt.Add(72*time.Hour), l.Opens)
+		w.clock.add(24 * time.Hour)
+		require.Equal(t, map[courses.LessonID][]string{first: nil, preview.ID: nil, dated.ID: nil, after.ID: {wait}}, reasons(w.sam))
+		_, err = w.EditLesson(t.Context(), w.ann, c.Slug, after.ID, courses.LessonEdit{OpensAfterDays: ptr(0), OpensAt: &time.Time{}})
+		require.NoError(t, err)
+		require.Equal(t, open, reasons(w.sam))
+
+		own := w.service(t, closedFor{c.Slug})
+		_, err = own.SetResume(t.Context(), w.sam, e.ID, courses.Resume{Lesson: first})
+		require.ErrorIs(t, err, courses.ErrLessonLocked)
+		page, err := own.Lessons(t.Context(), w.sam, c.Slug, 0, core.Page{Limit: 1})
+		require.NoError(t, err)
+		require.Equal(t, []string{"school.holiday"}, page.Items[0].Reasons)
+		_, err = w.Edit(t.Context(), w.ann, before.Slug, courses.CourseEdit{Title: ptr("Odd")})
+		require.NoError(t, err)
+		_, err = own.Lessons(t.Context(), w.sam, before.Slug, 0, core.Page{})
+		require.ErrorIs(t, err, core.ErrInternal, "a gate that answers for too few")
+	})
+}
+
+func TestPrerequisites(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		a, b, c := w.free(t, "A"), w.free(t, "B"), w.free(t, "C")
+		hidden, err := w.Create(t.Context(), w.bob, courses.NewCourse{Title: "Hidden"})
+		require.NoError(t, err)
+		set := func(slug string, before ...string) (courses.Course, error) {
+			return w.Edit(t.Context(), w.ann, slug, courses.CourseEdit{Prerequisites: &before})
+		}
+		got, err := set(c.Slug, b.Slug, a.Slug)
+		require.NoError(t, err)
+		require.Equal(t, []string{a.Slug, b.Slug}, got.Prerequisites)
+		require.Equal(t, c.Version+1, got.Version)
+		read, err := w.Course(t.Context(), w.nobody, c.Slug)
+		require.NoError(t, err)
+		require.Equal(t, got, read)
+		w.events(t)
+		again, err := set(c.Slug, a.Slug, b.Slug)
+		require.NoError(t, err)
+		require.Equal(t, got, again)
+		require.Empty(t, w.events(t))
+		_, err = set(b.Slug, a.Slug)
+		require.NoError(t, err)
+		for _, around := range [][2]string{{a.Slug, a.Slug}, {a.Slug, b.Slug}, {a.Slug, c.Slug}, {b.Slug, c.Slug}} {
+			_, err = set(around[0], around[1])
+			require.ErrorIs(t, err, courses.ErrPrerequisiteCycle)
+		}
+		_, err = set(a.Slug, "nothing", hidden.Slug)
+		require.Equal(t, []string{"prerequisites[0]", "prerequisites[1]"}, fields(t, err))
+		in := whole("D")
+		in.Prerequisites = []string{c.Slug}
+		d, err := w.Create(t.Context(), w.ann, in)
+		require.NoError(t, err)
+		require.Equal(t, []string{c.Slug}, d.Prerequisites)
+		require.NoError(t, w.Delete(t.Context(), w.ann, d.Slug, 0))
+		got, err = set(c.Slug)
+		require.NoError(t, err)
+		require.Empty(t, got.Prerequisites)
+
+		// Two at once cannot come before each other.
+		_, err = set(b.Slug)
+		require.NoError(t, err)
+		for range 4 * scale() {
+			errs := together(2, func(i int) error {
+				_, err := set([]string{a.Slug, b.Slug}[i], []string{b.Slug, a.Slug}[i])
+				return err
+			})
+			require.Len(t, errs, 2)
+			won := 0
+			for _, err := range errs {
+				if err == nil {
+					won++
+				} else {
+					require.ErrorIs(t, err, courses.ErrPrerequisiteCycle)
+				}
+			}
+			require.Equal(t, 1, won)
+			for _, slug := range []string{a.Slug, b.Slug} {
+				_, err := set(slug)
+				require.NoError(t, err)
+			}
+		}
+		require.NoError(t, w.backend.Verify(t.Context()))
+	})
+}
