@@ -84,7 +84,7 @@ func (t trail) rated(ctx context.Context, tx Tx, stats Stats) error {
 	if err := fault.Hit("reviews.rated.after_stats"); err != nil {
 		return err
 	}
-	return tx.Emit(ctx, core.NewEvent(EventRated, "course/"+strconv.FormatInt(int64(stats.Course), 10), t.by, t.at, Rated(stats)))
+	return tx.Emit(ctx, NewRated(stats, t.by, t.at))
 }
 
 // mayWrite returns nil for who is signed in and has not written too much.

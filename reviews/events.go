@@ -51,6 +51,11 @@ type Rated struct {
 	Version   int64            `json:"version"`
 }
 
+// NewRated returns the event of numbers that have been written.
+func NewRated(stats Stats, by core.Actor, at time.Time) core.Event {
+	return core.NewEvent(EventRated, "course/"+strconv.FormatInt(int64(stats.Course), 10), by, at, Rated(stats))
+}
+
 // trail is who does what, for events, history and the audit log.
 type trail struct {
 	by core.Actor
