@@ -126,37 +126,37 @@ type try struct {
 // complete are tried at all points, the others around their COMMIT.
 func TestSweep(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, w *world) {
-		faults := 0
 		for name, o := range operations {
-			points := w.one(t, o.prepare(t, w, "dry-"+strings.ReplaceAll(name, ".", "-"))).Hits
-			require.Contains(t, points, "sqlstore.update.before_commit", name)
-			if !slices.Contains([]string{"courses.publish", "courses.enroll", "courses.complete"}, name) && scale(t) == 1 {
-				points = []string{"sqlstore.update.before_commit", "sqlstore.update.after_commit"}
-			}
-			var killed, lost, kept []try // those that live on are apart by whether the COMMIT happens
-			for i, point := range slices.Compact(points) {
-				for _, mode := range []fault.Mode{fault.Kill, fault.Error, fault.Panic, fault.Cancel} {
-					n := fmt.Sprintf("%s-%s-%d", strings.ReplaceAll(name, ".", "-"), mode, i)
-					made := try{o, n, o.prepare(t, w, n)}
-					made.op.Fault = fault.Plan{Point: point, Mode: mode}
-					switch {
-					case mode == fault.Kill:
-						w.sweep(t, made.committed(), []try{made})
-						killed = append(killed, made)
-					case made.committed():
-						kept = append(kept, made)
-					default:
-						lost = append(lost, made)
+			t.Run(name, func(t *testing.T) {
+				points := w.one(t, o.prepare(t, w, "dry-"+strings.ReplaceAll(name, ".", "-"))).Hits
+				require.Contains(t, points, "sqlstore.update.before_commit", name)
+				if !slices.Contains([]string{"courses.publish", "courses.enroll", "courses.complete"}, name) && scale(t) == 1 {
+					points = []string{"sqlstore.update.before_commit", "sqlstore.update.after_commit"}
+				}
+				var killed, lost, kept []try // those that live on are apart by whether the COMMIT happens
+				for i, point := range slices.Compact(points) {
+					for _, mode := range []fault.Mode{fault.Kill, fault.Error, fault.Panic, fault.Cancel} {
+						n := fmt.Sprintf("%s-%s-%d", strings.ReplaceAll(name, ".", "-"), mode, i)
+						made := try{o, n, o.prepare(t, w, n)}
+						made.op.Fault = fault.Plan{Point: point, Mode: mode}
+						switch {
+						case mode == fault.Kill:
+							w.sweep(t, made.committed(), []try{made})
+							killed = append(killed, made)
+						case made.committed():
+							kept = append(kept, made)
+						default:
+							lost = append(lost, made)
+						}
 					}
 				}
-			}
-			w.sweep(t, false, lost)
-			w.sweep(t, true, kept)
-			w.again(t, append(append(killed, lost...), kept...))
-			faults += len(killed) + len(lost) + len(kept)
-			w.check(t)
+				w.sweep(t, false, lost)
+				w.sweep(t, true, kept)
+				w.again(t, append(append(killed, lost...), kept...))
+				t.Logf("%d faults", len(killed)+len(lost)+len(kept))
+				w.check(t)
+			})
 		}
-		t.Logf("%d faults", faults)
 	})
 }
 
