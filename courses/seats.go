@@ -43,6 +43,12 @@ func (s *Service) place(ctx context.Context, tx Tx, t trail, seats *Seats, learn
 	if err != nil || waits {
 		return e, err
 	}
+	if learner.Enrollment.ID == 0 { // not who leaves and comes again
+		seats.Trend = s.trending.heat(s.trending.EnrollmentWeight, t.at).On(seats.Trend)
+		if err := tx.SetTrend(ctx, seats.Course, seats.Trend); err != nil {
+			return e, err
+		}
+	}
 	if e.Status == Waiting {
 		seats.Waiting++
 	} else {

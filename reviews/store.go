@@ -108,8 +108,9 @@ type Tx interface {
 	StatsForUpdate(ctx context.Context, course courses.CourseID) (Stats, error)
 	// UpdateStats writes the numbers of s.Course, whose lock its caller holds. A storage
 	// that keeps the courses too shows them there in the same transaction, in all that
-	// lists courses by rating.
-	UpdateStats(ctx context.Context, s Stats) error
+	// lists courses by rating, and adds heat to the course's trend, as
+	// courses.CourseWriter.SetRating does.
+	UpdateStats(ctx context.Context, s Stats, heat courses.Heat) error
 	// LockStats does what StatsForUpdate does for courses, in the order of their ids.
 	LockStats(ctx context.Context, ids []courses.CourseID) error
 	// RecountStats counts the ratings of courses anew, whose locks its caller holds, and

@@ -203,7 +203,7 @@ func (t *opinions) write(ctx context.Context, inserts, updates, before []reviews
 		}
 		rated := make([]core.Event, len(counted))
 		for i, stats := range counted {
-			rated[i] = reviews.NewRated(stats, t.actor, now)
+			rated[i] = reviews.NewRated(stats, courses.Heat{}, t.actor, now)
 		}
 		return tx.Emit(ctx, rated...)
 	})

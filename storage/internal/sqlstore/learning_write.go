@@ -22,7 +22,11 @@ func (t coursesTx) SeatsForUpdate(ctx context.Context, slug string) (courses.Sea
 	if err != nil {
 		return courses.Seats{}, err
 	}
-	found, err := readAll(ctx, t.Tx.session, selectSeats+"c.id = ?", []any{id}, scanSeats)
+	lock := t.Tx.db.dialect.ForUpdate
+	if lock != "" {
+		lock += " OF s" // for the trend, which others write too
+	}
+	found, err := readAll(ctx, t.Tx.session, selectSeats+"c.id = ?"+lock, []any{id}, scanSeats)
 	if err == nil && len(found) == 0 {
 		err = courses.ErrCourseNotFound
 	}

@@ -37,13 +37,13 @@ func (t reviewsTx) StatsForUpdate(ctx context.Context, course courses.CourseID) 
 	return found[0], nil
 }
 
-func (t reviewsTx) UpdateStats(ctx context.Context, s reviews.Stats) error {
+func (t reviewsTx) UpdateStats(ctx context.Context, s reviews.Stats, heat courses.Heat) error {
 	h := s.Histogram
 	if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_review_stats SET review_count = ?, rating_sum = ?, ones = ?, twos = ?, threes = ?, fours = ?, fives = ?, version = ?"+
 		" WHERE course_id = ?", s.Count, s.Sum, h[0], h[1], h[2], h[3], h[4], s.Version, s.Course); err != nil {
 		return err
 	}
-	return setRating(ctx, t.Tx, s.Course, courses.ReviewNumbers{Count: s.Count, Sum: s.Sum, Version: s.Version})
+	return setRating(ctx, t.Tx, s.Course, courses.ReviewNumbers{Count: s.Count, Sum: s.Sum, Version: s.Version, Heat: heat})
 }
 
 func (t reviewsTx) CountRatings(ctx context.Context, course courses.CourseID) (reviews.Stats, error) {
