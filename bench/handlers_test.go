@@ -33,6 +33,9 @@ type engine struct {
 	platform *ustat.Platform
 	ours     http.Handler
 	hand     http.Handler
+	path     string // of the file, on SQLite
+	db       *sql.DB
+	dialect  dialect
 }
 
 // catalog returns the folder of the real catalogue.
@@ -66,10 +69,11 @@ func engines(b *testing.B, folder string) []engine {
 	var out []engine
 	for _, e := range []struct {
 		name    string
+		path    string
 		backend *storage.Backend
 		db      *sql.DB
 		dialect dialect
-	}{{"sqlite", lite, liteDB, sqliteText}, {"postgres", pg, pgDB, postgresText}} {
+	}{{"sqlite", path, lite, liteDB, sqliteText}, {"postgres", "", pg, pgDB, postgresText}} {
 		p, err := ustat.New(e.backend, nil)
 		require.NoError(b, err)
 		require.NoError(b, p.Start(b.Context()))
@@ -77,7 +81,7 @@ func engines(b *testing.B, folder string) []engine {
 			require.NoError(b, e.db.Close())
 			require.NoError(b, p.Stop(context.Background()))
 		})
-		_, err = transfer.Import(b.Context(), e.backend, os.DirFS(folder), nil)
+		_, err = transfer.Import(b.Context(), e.backend, os.DirFS(folder), &transfer.Options{Refused: func(r transfer.Refusal) { b.Fatal(r) }})
 		require.NoError(b, err)
 		if e.name == "postgres" {
 			_, err = e.db.Exec("ANALYZE")
@@ -85,7 +89,7 @@ func engines(b *testing.B, folder string) []engine {
 		}
 		ours, err := httpapi.New(p, nil)
 		require.NoError(b, err)
-		out = append(out, engine{e.name, e.backend, p, ours, handwritten(e.db, e.dialect)})
+		out = append(out, engine{e.name, e.backend, p, ours, handwritten(e.db, e.dialect), e.path, e.db, e.dialect})
 	}
 	return out
 }
