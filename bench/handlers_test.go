@@ -36,6 +36,7 @@ type engine struct {
 	path     string // of the file, on SQLite
 	db       *sql.DB
 	dialect  dialect
+	writer   *sql.DB // of the hand-written ones, to write to
 }
 
 // catalog returns the folder of the real catalogue.
@@ -49,7 +50,10 @@ func catalog(b *testing.B) string {
 
 // engines opens SQLite, and PostgreSQL where there is one, with the catalogue of a
 // folder.
-func engines(b *testing.B, folder string) []engine {
+func engines(b *testing.B, folder string) []engine { return enginesWith(b, folder, nil) }
+
+// enginesWith is engines whose platforms are made with a Config.
+func enginesWith(b *testing.B, folder string, config *ustat.Config) []engine {
 	path := filepath.Join(b.TempDir(), "bench.db")
 	lite, err := sqlite.Open(b.Context(), path, nil)
 	require.NoError(b, err)
@@ -57,6 +61,9 @@ func engines(b *testing.B, folder string) []engine {
 	require.NoError(b, err)
 	liteDB.SetMaxOpenConns(8)
 	liteDB.SetMaxIdleConns(8)
+	liteWriter, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_time_format=sqlite&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-8000)")
+	require.NoError(b, err)
+	liteWriter.SetMaxOpenConns(1)
 
 	dsn := pgtest.DSN(b)
 	pg, err := postgres.Open(b.Context(), dsn, nil)
@@ -72,13 +79,15 @@ func engines(b *testing.B, folder string) []engine {
 		path    string
 		backend *storage.Backend
 		db      *sql.DB
+		writer  *sql.DB
 		dialect dialect
-	}{{"sqlite", path, lite, liteDB, sqliteText}, {"postgres", "", pg, pgDB, postgresText}} {
-		p, err := ustat.New(e.backend, nil)
+	}{{"sqlite", path, lite, liteDB, liteWriter, sqliteText}, {"postgres", "", pg, pgDB, pgDB, postgresText}} {
+		p, err := ustat.New(e.backend, config)
 		require.NoError(b, err)
 		require.NoError(b, p.Start(b.Context()))
 		b.Cleanup(func() {
 			require.NoError(b, e.db.Close())
+			require.NoError(b, e.writer.Close()) // a second Close of one pool does nothing
 			require.NoError(b, p.Stop(context.Background()))
 		})
 		_, err = transfer.Import(b.Context(), e.backend, os.DirFS(folder), &transfer.Options{Refused: func(r transfer.Refusal) { b.Fatal(r) }})
@@ -89,7 +98,7 @@ func engines(b *testing.B, folder string) []engine {
 		}
 		ours, err := httpapi.New(p, nil)
 		require.NoError(b, err)
-		out = append(out, engine{e.name, e.backend, p, ours, handwritten(e.db, e.dialect), e.path, e.db, e.dialect})
+		out = append(out, engine{e.name, e.backend, p, ours, handwritten(e.db, e.writer, e.dialect), e.path, e.db, e.dialect, e.writer})
 	}
 	return out
 }

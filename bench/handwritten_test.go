@@ -34,6 +34,15 @@ var postgresText = dialect{
 	query: func(terms []string) string { return "'" + strings.Join(terms, "' & '") + "'" },
 }
 
+// params returns a list of the parameters from one to another.
+func (d dialect) params(from, to int) string {
+	var all []string
+	for n := from; n <= to; n++ {
+		all = append(all, d.param(n))
+	}
+	return strings.Join(all, ", ")
+}
+
 type name struct {
 	Slug string `json:"slug"`
 	Name string `json:"name"`
@@ -75,29 +84,40 @@ const selectCourse = `SELECT c.id, c.slug, c.title, c.description, c.requirement
 	LEFT JOIN ustat_categories k ON k.id = c.category_id WHERE `
 
 type hand struct {
-	db                         *sql.DB
-	d                          dialect
-	list, byRating, one, found *sql.Stmt
+	db                              *sql.DB
+	d                               dialect
+	list, byRating, top, one, found *sql.Stmt
 }
 
-// handwritten returns the handlers.
-func handwritten(db *sql.DB, d dialect) http.Handler {
-	prepare := func(query string) *sql.Stmt {
+// preparer returns what prepares statements of a pool.
+func preparer(db *sql.DB) func(query string) *sql.Stmt {
+	return func(query string) *sql.Stmt {
 		statement, err := db.Prepare(query)
 		if err != nil {
 			panic(err)
 		}
 		return statement
 	}
+}
+
+// handwritten returns the handlers, which read from db and write to writer.
+func handwritten(db, writer *sql.DB, d dialect) http.Handler {
+	prepare := preparer(db)
 	h := &hand{db: db, d: d}
 	h.list = prepare(selectCourse + "c.status = 'published' ORDER BY c.created_at DESC, c.id DESC LIMIT 21")
 	h.byRating = prepare(selectCourse + "s.status = 'published' AND s.category_id = (SELECT id FROM ustat_categories WHERE slug = " + d.param(1) + ") ORDER BY s.rating_rank DESC, s.course_id DESC LIMIT 21")
+	h.top = prepare(selectCourse + "s.status = 'published' ORDER BY s.rating_rank DESC, s.course_id DESC LIMIT 21")
 	h.one = prepare(selectCourse + "c.slug = " + d.param(1))
 	h.found = prepare(selectCourse + d.match + " AND c.status = 'published' ORDER BY s.rating_rank DESC, c.id DESC LIMIT 21")
 	mux := http.NewServeMux()
+	newHandReviews(db, writer, d).mount(mux)
 	mux.HandleFunc("GET /api/v1/courses/{$}", func(w http.ResponseWriter, r *http.Request) {
 		if category := r.URL.Query().Get("category"); category != "" {
 			h.serveList(w, r, h.byRating, category)
+			return
+		}
+		if r.URL.Query().Get("sort") == "rating" {
+			h.serveList(w, r, h.top)
 			return
 		}
 		h.serveList(w, r, h.list)
