@@ -100,6 +100,8 @@ type Learner struct {
 type Seats struct {
 	Course   CourseID
 	Slug     string
+	Title    string
+	Lessons  int // how many there are
 	Status   Status
 	Teacher  core.UserID
 	Price    core.Money

@@ -39,7 +39,7 @@ func (s *Service) place(ctx context.Context, tx Tx, t trail, seats *Seats, learn
 			e.Status, event = Waiting, EventWaitlisted
 		}
 	}
-	e, err := put(ctx, tx, e)
+	e, err := put(ctx, tx, seats, e)
 	if err != nil || waits {
 		return e, err
 	}
@@ -66,17 +66,18 @@ func seatedStatus(e *Enrollment) EnrollmentStatus {
 }
 
 // put adds or writes an enrollment and returns it as it is stored.
-func put(ctx context.Context, tx Tx, e Enrollment) (Enrollment, error) {
-	if e.ID != 0 {
-		if err := tx.UpdateEnrollments(ctx, []Enrollment{e}); err != nil {
-			return e, err
-		}
-	} else {
+func put(ctx context.Context, tx Tx, seats *Seats, e Enrollment) (Enrollment, error) {
+	if e.ID == 0 { // then nothing is done yet, and all else is known
 		made, err := tx.InsertEnrollments(ctx, []Enrollment{e})
 		if err != nil {
 			return e, err
 		}
-		e.ID = made[0].ID
+		e = made[0]
+		e.Slug, e.Title, e.Lessons = seats.Slug, seats.Title, seats.Lessons
+		return e, fault.Hit("courses.seat.after_write")
+	}
+	if err := tx.UpdateEnrollments(ctx, []Enrollment{e}); err != nil {
+		return e, err
 	}
 	if err := fault.Hit("courses.seat.after_write"); err != nil {
 		return e, err

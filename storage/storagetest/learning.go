@@ -189,7 +189,7 @@ func (s suite) learning() {
 			write(t, b, func(ctx context.Context, tx courses.Tx) error {
 				got, err := tx.SeatsForUpdate(ctx, slug)
 				require.Equal(t, courses.Seats{
-					Course: c.ID, Slug: "renamed", Status: c.Status, Teacher: c.Teacher.ID, Price: c.Price, Capacity: 5, Taken: 1, Waiting: 1,
+					Course: c.ID, Slug: "renamed", Title: c.Title, Lessons: 2, Status: c.Status, Teacher: c.Teacher.ID, Price: c.Price, Capacity: 5, Taken: 1, Waiting: 1,
 				}, got)
 				return err
 			})
