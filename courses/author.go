@@ -225,10 +225,10 @@ func (s *Service) edit(ctx context.Context, by core.Actor, slug string, input an
 	})
 }
 
-// changeSeats lets in who waits where a course has got more seats. It does not get
-// fewer than are taken.
+// changeSeats lets in who waits where a course has got more seats, or costs nothing any
+// more. It does not get fewer seats than are taken.
 func (s *Service) changeSeats(ctx context.Context, tx Tx, t trail, c, before *Course) error {
-	if c.Capacity == before.Capacity {
+	if c.Capacity == before.Capacity && (c.Price.Minor > 0 || before.Price.Minor == 0) {
 		return nil
 	}
 	if taken := int(c.Stats.Students); c.Capacity > 0 && c.Capacity < taken {
