@@ -462,6 +462,13 @@ func (s *Service) Reassign(ctx context.Context, by core.Actor, slug, teacher str
 		if err := keepTeacher(ctx, tx, u.ID); err != nil {
 			return err
 		}
+		learner, err := tx.LearnerOf(ctx, c.ID, u.ID)
+		if err != nil {
+			return err
+		}
+		if e := learner.Enrollment.Status; e.Seated() || e == Waiting {
+			return ErrEnrolled.Withf("%s takes this course: cancel that first", teacher)
+		}
 		from := c.Teacher.ID
 		c.Teacher = Teacher{ID: u.ID}
 		return t.update(ctx, tx, c, EventReassigned, Changed{From: from}, true)

@@ -356,3 +356,20 @@ func scale() int {
 	n, _ := strconv.Atoi(os.Getenv("USTAT_TEST_SCALE"))
 	return max(1, n)
 }
+
+func TestWhoHasASeatDoesNotTeachAndKeepsTheSeatOfAnArchivedCourse(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		c := w.free(t, "Go")
+		bob := w.person(t, "second", core.Teacher)
+		seat, err := w.Enroll(t.Context(), bob, c.Slug, "")
+		require.NoError(t, err)
+		_, err = w.Reassign(t.Context(), w.admin, c.Slug, "second")
+		require.ErrorIs(t, err, courses.ErrEnrolled)
+		_, err = w.Archive(t.Context(), w.ann, c.Slug, 0)
+		require.NoError(t, err)
+		again, err := w.Enroll(t.Context(), bob, c.Slug, "")
+		require.NoError(t, err)
+		require.Equal(t, seat, again)
+	})
+}
