@@ -440,7 +440,8 @@ func (t trail) update(ctx context.Context, tx Tx, c *Course, event string, detai
 }
 
 // Reassign gives a course to another teacher. Only an admin may. A user who is not
-// there or may not teach is a core.ErrInvalid naming "teacher".
+// there or may not teach is a core.ErrInvalid naming "teacher", and one who takes the
+// course, or waits for a seat in it, ErrEnrolled.
 func (s *Service) Reassign(ctx context.Context, by core.Actor, slug, teacher string) (Course, error) {
 	ctx = core.WithOperation(ctx, "courses.Reassign")
 	may, err := s.allowed(ctx, by, slug, toReview)
