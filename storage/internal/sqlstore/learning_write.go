@@ -166,9 +166,17 @@ func (t coursesTx) UpdateEnrollments(ctx context.Context, list []courses.Enrollm
 	})
 }
 
+// hasRight is of who waits in e and need not pay to be let in.
+const hasRight = "(e.source <> 'free' OR EXISTS (SELECT 1 FROM ustat_entitlements AS r WHERE r.course_id = e.course_id AND r.user_id = e.user_id))"
+
 // Promote implements courses.LearningWriter.
-func (t coursesTx) Promote(ctx context.Context, course courses.CourseID, n int, at time.Time) ([]courses.Enrollment, error) {
-	ids, err := readAll(ctx, t.Tx.session, "SELECT id FROM ustat_enrollments WHERE course_id = ? AND status = 'waiting' ORDER BY enrolled_at, id LIMIT ?"+t.Tx.db.dialect.ForUpdate,
+func (t coursesTx) Promote(ctx context.Context, course courses.CourseID, n int, paid bool, at time.Time) ([]courses.Enrollment, error) {
+	right := ""
+	if paid {
+		right = " AND " + hasRight
+	}
+	ids, err := readAll(ctx, t.Tx.session, "SELECT e.id FROM ustat_enrollments AS e WHERE e.course_id = ? AND e.status = 'waiting'"+right+
+		" ORDER BY e.enrolled_at, e.id LIMIT ?"+t.Tx.db.dialect.ForUpdate,
 		[]any{course, n}, scanOne[courses.EnrollmentID])
 	if err != nil {
 		return nil, err
