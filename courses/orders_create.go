@@ -93,6 +93,17 @@ func (s *Service) provider(name string) (Payments, error) {
 	return nil, core.Invalid("provider", "unknown", "", name, "there is no such provider of payments")
 }
 
+// providerOf returns the provider of an order, or core.ErrUnavailable for one that is not
+// configured any more.
+func (s *Service) providerOf(o Order) (Payments, error) {
+	for _, p := range s.payments {
+		if p.Name() == o.Provider {
+			return p, nil
+		}
+	}
+	return nil, core.ErrUnavailable.Withf("the order's provider of payments, %q, is not configured", o.Provider)
+}
+
 // order adds an order, or returns the pending one.
 func (s *Service) order(ctx context.Context, tx Tx, t trail, may scope, seats *Seats, code string, provider Payments) (Order, error) {
 	if err := orderable(ctx, tx, t, may, seats); err != nil {
@@ -189,9 +200,9 @@ func (s *Service) giveAway(ctx context.Context, tx Tx, t trail, seats *Seats, o 
 // startPayment asks the provider of a pending order for its payment, outside any
 // transaction, and keeps what it says.
 func (s *Service) startPayment(ctx context.Context, o Order) (Order, error) {
-	provider, err := s.provider(o.Provider)
+	provider, err := s.providerOf(o)
 	if err != nil {
-		return Order{}, core.ErrUnavailable.Withf("the order's provider of payments is not there").Because(err)
+		return Order{}, err
 	}
 	request := PaymentRequest{Order: o.ID, Amount: o.Total, Description: o.Slug, ReturnURL: s.returnURL(o), ExpiresAt: o.ExpiresAt}
 	if err := s.describe(ctx, o, &request); err != nil {

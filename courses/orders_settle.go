@@ -330,7 +330,7 @@ func (s *Service) RefundOrder(ctx context.Context, by core.Actor, id uuid.UUID) 
 // payBack asks the provider of an order that is being refunded for the refund, outside
 // any transaction, and ends the order.
 func (s *Service) payBack(ctx context.Context, o Order) (Order, error) {
-	provider, err := s.provider(o.Provider)
+	provider, err := s.providerOf(o)
 	if err != nil {
 		return o, err
 	}
