@@ -3,7 +3,6 @@ package courses
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -19,9 +18,6 @@ type NewOrder struct {
 	Key      string `json:"-"`                                                   // idempotency: the same Key and input give the same order
 }
 
-// paymentTime is how long one call of a provider may take.
-const paymentTime = 10 * time.Second
-
 // CreateOrder orders a course for the actor and starts its payment: the buyer pays at
 // the PayURL of the order, which is settled by the provider's callback. Where the
 // coupon leaves nothing to pay, the order is paid and the actor enrolled at once. Who
@@ -31,7 +27,8 @@ const paymentTime = 10 * time.Second
 // Besides what Enroll refuses, a course that costs nothing is ErrFree, one whose seats
 // are taken ErrFull, who takes it already ErrEnrolled, who need not pay ErrEntitled, and
 // a coupon that does not apply ErrCoupon, whose violation says why. A provider that is
-// away is core.ErrUnavailable: the order is kept, its payment is started later, and the
+// away, does not answer within ten seconds, or answers what cannot be is
+// core.ErrUnavailable: the order is kept, its payment is started later, and the
 // same call again goes on with it. One that refuses is ErrPaymentRefused, and the order
 // is given up.
 func (s *Service) CreateOrder(ctx context.Context, by core.Actor, in NewOrder) (Order, error) {
@@ -211,9 +208,7 @@ func (s *Service) startPayment(ctx context.Context, o Order) (Order, error) {
 	if err := fault.Hit("courses.order.before_payment"); err != nil {
 		return Order{}, err
 	}
-	call, cancel := context.WithTimeout(ctx, paymentTime)
-	defer cancel()
-	payment, err := provider.Create(call, request)
+	payment, err := provider.Create(ctx, request)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return Order{}, ctx.Err()
@@ -224,6 +219,9 @@ func (s *Service) startPayment(ctx context.Context, o Order) (Order, error) {
 			return Order{}, closeErr
 		}
 		return Order{}, ErrPaymentRefused.Because(err)
+	}
+	if err := checkAnswer(payment, o); err != nil {
+		return Order{}, err
 	}
 	if err := fault.Hit("courses.order.after_payment"); err != nil {
 		return Order{}, err

@@ -1,9 +1,12 @@
 package courses_test
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ustat/ustat/core"
@@ -89,5 +92,119 @@ func TestARefundThatFailsIsAskedForLessAndLess(t *testing.T) {
 		_, err = w.SettleOrders(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, courses.OrderRefunded, w.orderNow(t, o.ID).Status)
+	})
+}
+
+// spoiled is a provider that answers what its spoil makes of an answer.
+type spoiled struct {
+	*bank
+	spoil func(p *courses.Payment)
+}
+
+func (s *spoiled) Create(ctx context.Context, in courses.PaymentRequest) (courses.Payment, error) {
+	p, err := s.bank.Create(ctx, in)
+	s.spoil(&p)
+	return p, err
+}
+
+func (s *spoiled) Find(ctx context.Context, order uuid.UUID) (courses.Payment, error) {
+	p, err := s.bank.Find(ctx, order)
+	s.spoil(&p)
+	return p, err
+}
+
+func TestAnAnswerThatCannotBeIsTheProvidersFault(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		theirs := w.ordered(t, w.bob, w.paid(t, "Theirs").Slug, "")
+		c := w.paid(t, "Go")
+		for name, spoil := range map[string]func(p *courses.Payment){
+			"of another amount":        func(p *courses.Payment) { p.Amount.Minor++ },
+			"of another currency":      func(p *courses.Payment) { p.Amount.Currency = "USD" },
+			"of no order":              func(p *courses.Payment) { p.Order = uuid.Nil },
+			"of another order":         func(p *courses.Payment) { p.Order, p.State = theirs.ID, courses.PaymentPaid },
+			"without an id":            func(p *courses.Payment) { p.ID = "" },
+			"with an id of 256 bytes":  func(p *courses.Payment) { p.ID = strings.Repeat("x", 256) },
+			"with a NUL in its id":     func(p *courses.Payment) { p.ID = "a\x00" },
+			"in no state":              func(p *courses.Payment) { p.State = "gone" },
+			"with a NUL in its URL":    func(p *courses.Payment) { p.URL = "https://pay.example.org/\x00" },
+			"with a URL of 2049 bytes": func(p *courses.Payment) { p.URL = "https://pay.example.org/" + strings.Repeat("x", 2025) },
+			"with a script as its URL": func(p *courses.Payment) { p.URL = "javascript:alert(1)" },
+			"with a path as its URL":   func(p *courses.Payment) { p.URL = "/pay" },
+		} {
+			provider := &spoiled{newBank(t, "spoiled", w.clock), spoil}
+			s := w.serviceWith(t, courses.Config{Payments: []courses.Payments{provider, w.bank}})
+			_, err := s.CreateOrder(t.Context(), w.sam, courses.NewOrder{Course: c.Slug, Provider: "spoiled"})
+			require.ErrorIs(t, err, core.ErrUnavailable, name)
+			require.NotErrorIs(t, err, core.ErrInvalid, name)
+			require.Equal(t, 1, provider.count("create"), name)
+			page, err := w.Orders(t.Context(), w.sam, courses.OrderFilter{Status: courses.OrderPending}, core.Page{})
+			require.NoError(t, err)
+			require.Len(t, page.Items, 1)
+			o := page.Items[0]
+			require.Empty(t, o.Payment+o.PayURL, name)
+
+			w.clock.add(2 * time.Minute)
+			_, err = s.SettleOrders(t.Context())
+			require.ErrorIs(t, err, core.ErrUnavailable, name)
+			require.ErrorContains(t, err, o.ID.String(), name)
+			require.Positive(t, provider.count("find"), name)
+			require.Equal(t, o, w.orderNow(t, o.ID), name)
+			require.Equal(t, courses.OrderPending, w.orderNow(t, theirs.ID).Status, name)
+
+			provider.spoil = func(*courses.Payment) {}
+			_, err = s.CreateOrder(t.Context(), w.sam, courses.NewOrder{Course: c.Slug, Provider: "spoiled"})
+			require.NoError(t, err, name)
+			w.clock.add(30 * time.Minute)
+			_, err = provider.Settle(o.ID, false)
+			require.NoError(t, err)
+			_, err = s.SettleOrders(t.Context())
+			require.NoError(t, err, name)
+			require.Equal(t, courses.OrderExpired, w.orderNow(t, o.ID).Status, name)
+		}
+		require.NoError(t, w.backend.Verify(t.Context()))
+	})
+}
+
+// deaf is a provider that does not obey its context: its calls end when it is closed.
+type deaf struct {
+	*bank
+	closed chan struct{}
+}
+
+func (d *deaf) Create(ctx context.Context, in courses.PaymentRequest) (courses.Payment, error) {
+	if _, err := d.call(ctx, "create"); err != nil {
+		return courses.Payment{}, err
+	}
+	<-d.closed
+	return courses.Payment{}, core.ErrUnavailable
+}
+
+func (d *deaf) Find(context.Context, uuid.UUID) (courses.Payment, error) { panic("it is broken") }
+
+func TestAProviderThatDoesNotObeyItsContextHangsNobody(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		c := w.paid(t, "Go")
+		provider := &deaf{newBank(t, "deaf", w.clock), make(chan struct{})}
+		defer close(provider.closed)
+		s := w.serviceWith(t, courses.Config{Payments: []courses.Payments{provider, w.bank}})
+		begun := time.Now()
+		for _, err := range together(40, func(int) error { // more than are open at once
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			_, err := s.CreateOrder(ctx, w.sam, courses.NewOrder{Course: c.Slug})
+			return err
+		}) {
+			require.Error(t, err)
+		}
+		require.Less(t, time.Since(begun), 8*time.Second)
+		require.Equal(t, 32, provider.count("create"), "no more are open at once")
+		_, err := s.CreateOrder(t.Context(), w.bob, courses.NewOrder{Course: c.Slug, Provider: "fake"})
+		require.NoError(t, err, "another provider is not kept by it")
+		w.clock.add(2 * time.Minute)
+		_, err = s.SettleOrders(t.Context())
+		require.ErrorIs(t, err, core.ErrUnavailable, "a panic ends the call, not the process")
+		require.NoError(t, w.backend.Verify(t.Context()))
 	})
 }

@@ -82,9 +82,7 @@ func (s *Service) recover(ctx context.Context, o Order) error {
 		}
 		return nil
 	}
-	call, cancel := context.WithTimeout(ctx, paymentTime)
-	defer cancel()
-	payment, err := provider.Find(call, o.ID)
+	payment, err := provider.Find(ctx, o.ID)
 	switch {
 	case errors.Is(err, ErrPaymentNotFound) && o.Status == OrderPending && now.Before(o.ExpiresAt):
 		_, err := s.startPayment(ctx, o)
@@ -93,6 +91,9 @@ func (s *Service) recover(ctx context.Context, o Order) error {
 	case err != nil:
 		return away(err)
 	default:
+		if err := checkAnswer(payment, o); err != nil {
+			return errors.Join(err, s.later(ctx, o, now))
+		}
 		if o, err = s.settle(ctx, o.Provider, PaymentEvent{Payment: payment}); err != nil {
 			return err
 		}
