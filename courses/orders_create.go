@@ -110,16 +110,22 @@ func (s *Service) order(ctx context.Context, tx Tx, t trail, may scope, seats *S
 	if err != nil {
 		return Order{}, err
 	}
+	var replaced Order
 	if len(pending) > 0 {
-		o := pending[0]
-		sameProvider := provider != nil && provider.Name() == o.Provider
-		if core.Fold(o.Coupon) == core.Fold(code) && sameProvider && t.at.Before(o.ExpiresAt) {
-			return o, nil
+		replaced = pending[0]
+		sameProvider := provider != nil && provider.Name() == replaced.Provider
+		if core.Fold(replaced.Coupon) == core.Fold(code) && sameProvider && t.at.Before(replaced.ExpiresAt) {
+			return replaced, nil
 		}
-		if o, err = tx.OrderForUpdate(ctx, o.ID); err != nil {
+		if replaced, err = tx.OrderForUpdate(ctx, replaced.ID); err != nil {
 			return Order{}, err
 		}
-		if err := s.expire(ctx, tx, t, seats, &o, "replaced"); err != nil {
+	}
+	// Coupons are locked in the order of their folded codes. The use of one coupon is
+	// given back before it is taken again, and the pending order ends before another is.
+	useFirst := code != "" && core.Fold(code) < core.Fold(replaced.Coupon)
+	if len(pending) > 0 && !useFirst {
+		if err := s.expire(ctx, tx, t, seats, &replaced, "replaced"); err != nil {
 			return Order{}, err
 		}
 	}
@@ -129,6 +135,11 @@ func (s *Service) order(ctx context.Context, tx Tx, t trail, may scope, seats *S
 	}
 	if code != "" {
 		if err := useCoupon(ctx, tx, t.at, &o, code); err != nil {
+			return Order{}, err
+		}
+	}
+	if useFirst {
+		if err := s.expire(ctx, tx, t, seats, &replaced, "replaced"); err != nil {
 			return Order{}, err
 		}
 	}

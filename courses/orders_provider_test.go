@@ -208,3 +208,32 @@ func TestAProviderThatDoesNotObeyItsContextHangsNobody(t *testing.T) {
 		require.NoError(t, w.backend.Verify(t.Context()))
 	})
 }
+
+// TestCouponsAreLockedInOneOrder replaces orders with one coupon by orders with the
+// other, and the other way round, at once.
+func TestCouponsAreLockedInOneOrder(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		codes := []string{"AAA", "bbb"}
+		for _, code := range codes {
+			w.coupon(t, courses.NewCoupon{Code: code, Percent: 10})
+		}
+		slugs := []string{w.paid(t, "One").Slug, w.paid(t, "Two").Slug}
+		begun := time.Now()
+		for round := range 10 {
+			for _, err := range together(2, func(i int) error {
+				_, err := w.CreateOrder(context.Background(), w.sam, courses.NewOrder{Course: slugs[i], Coupon: codes[(i+round)%2]})
+				return err
+			}) {
+				require.NoError(t, err)
+			}
+		}
+		t.Logf("10 rounds in %s", time.Since(begun))
+		for _, code := range codes {
+			c, err := w.Coupon(t.Context(), w.admin, code)
+			require.NoError(t, err)
+			require.Equal(t, 1, c.Used)
+		}
+		require.NoError(t, w.backend.Verify(t.Context()))
+	})
+}
