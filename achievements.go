@@ -3,7 +3,11 @@ package ustat
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ustat/ustat/accounts"
@@ -94,6 +98,25 @@ func withBuiltIn(own []accounts.Rule) []accounts.Rule {
 		return slices.ContainsFunc(own, func(o accounts.Rule) bool { return o.Code == r.Code })
 	})
 	return append(builtIn, own...)
+}
+
+// ownRules returns an error of accounts.CheckRules with the fields of the embedder's rules
+// as they are in Config.Achievements, before which there are builtIn others.
+func ownRules(err error, builtIn int) error {
+	refused, ok := errors.AsType[*core.Error](err)
+	if !ok {
+		return err
+	}
+	own := slices.Clone(refused.Violations)
+	for i := range own {
+		place := strings.TrimPrefix(own[i].Field, "rules")
+		number, field, _ := strings.Cut(strings.TrimPrefix(place, "["), "]")
+		if n, err := strconv.Atoi(number); err == nil {
+			place = fmt.Sprintf("[%d]%s", n-builtIn, field)
+		}
+		own[i].Field = "Achievements" + place
+	}
+	return core.ErrInvalid.With(own...)
 }
 
 // learner and teacher return whom an event is about: courses.LearningChanged has both,

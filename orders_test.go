@@ -93,6 +93,9 @@ func TestBadProvidersAreRefused(t *testing.T) {
 		"Payments[1]": {Payments: []courses.Payments{named("a"), named("a")}},
 		"Payments[2]": {Payments: []courses.Payments{named("a"), named("b"), named("A B")}},
 		"OrderTTL":    {OrderTTL: time.Second},
+
+		"Gates[0]":             {Gates: []courses.Gate{nil}},
+		"Achievements[1].code": {Achievements: []accounts.Rule{{Achievement: accounts.Achievement{Code: "fine", Title: "Fine"}}, {Achievement: accounts.Achievement{Code: "No", Title: "No"}}}},
 	} {
 		_, err := ustat.New(p.Backend, &c)
 		require.ErrorIs(t, err, core.ErrInvalid)

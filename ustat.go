@@ -16,6 +16,7 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -209,9 +210,13 @@ func (c *Config) setDefaults() (err error) {
 	if err := c.Retention.setDefaults(); err != nil {
 		return err
 	}
+	if i := slices.Index(c.Gates, nil); i >= 0 {
+		return core.Invalid("Gates["+strconv.Itoa(i)+"]", "required", "", "", "a gate is expected")
+	}
+	own := len(c.Achievements)
 	c.Achievements = withBuiltIn(c.Achievements)
 	if err := accounts.CheckRules(c.Achievements); err != nil {
-		return err
+		return ownRules(err, len(c.Achievements)-own)
 	}
 	if err := c.Trending.SetDefaults(); err != nil {
 		return err

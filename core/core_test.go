@@ -185,10 +185,20 @@ func TestValidationNamesEveryBadField(t *testing.T) {
 		Title string `json:"title" validate:"required,max=3"`
 		Slug  string `json:"slug" validate:"slug"`
 		Role  string `json:"role" validate:"role"`
+
+		Seats  int          `json:"seats" validate:"max=9"`
+		Weight *int64       `json:"weight" validate:"omitempty,max=9"`
+		Name   *string      `json:"name" validate:"omitempty,max=2"`
+		Tags   []string     `json:"tags" validate:"max=1"`
+		Token  core.Secret  `json:"token" validate:"max=3"`
+		Key    *core.Secret `json:"key" validate:"omitempty,max=3"`
+		None   *int         `json:"none" validate:"required"`
 	}
 	v := core.NewValidator()
-	require.NoError(t, v.Struct(input{"abc", "a-b", "teacher"}))
-	err := v.Struct(input{"abcd", "-", "root"})
+	weight, name, secret := int64(10), "abc", core.Secret("hush")
+	good := input{Title: "abc", Slug: "a-b", Role: "teacher", None: new(int)}
+	require.NoError(t, v.Struct(good))
+	err := v.Struct(input{"abcd", "-", "root", 12, &weight, &name, []string{"a", "b"}, secret, &secret, nil})
 	var e *core.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, core.KindInvalid, e.Kind)
@@ -196,7 +206,8 @@ func TestValidationNamesEveryBadField(t *testing.T) {
 	for _, x := range e.Violations {
 		fields = append(fields, x.Field+" "+x.Code+" "+x.Limit+" "+x.Got)
 	}
-	require.Equal(t, []string{"title max 3 abcd", "slug slug  -", "role role  root"}, fields)
+	require.Equal(t, []string{"title max 3 abcd", "slug slug  -", "role role  root", "seats max 9 12", "weight max 9 10", "name max 2 abc",
+		"tags max 1 2", "token max 3 ", "key max 3 ", "none required  "}, fields)
 }
 
 func TestNestedUseIsSeenByItsContext(t *testing.T) {

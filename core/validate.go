@@ -1,8 +1,10 @@
 package core
 
 import (
+	"fmt"
 	"net/url"
 	"reflect"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -146,11 +148,31 @@ func (v *Validator) Struct(input any) error {
 	violations := make([]Violation, len(fields))
 	for i, f := range fields {
 		_, path, _ := strings.Cut(f.Namespace(), ".")
-		got, _ := f.Value().(string)
 		rule := f.Tag()[strings.LastIndexByte(f.Tag(), '|')+1:] // of alternatives the last is named
-		violations[i] = Violation{Field: path, Code: rule, Limit: f.Param(), Got: cut(got), Message: ruleMessage(rule, f.Param())}
+		violations[i] = Violation{Field: path, Code: rule, Limit: f.Param(), Got: cut(received(f)), Message: ruleMessage(rule, f.Param())}
 	}
 	return ErrInvalid.With(violations...)
+}
+
+// received returns a bad value as it was given: text, numbers and truth values, and what
+// pointers to them point to; of lists and maps how many there are. A Secret is no part of
+// an error, nor is a password or a struct.
+func received(f validator.FieldError) string {
+	v := reflect.ValueOf(f.Value())
+	for v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	switch {
+	case f.Tag() == "password", v.IsValid() && v.Type() == reflect.TypeFor[Secret]():
+		return ""
+	case v.Kind() == reflect.String:
+		return v.String()
+	case v.CanInt(), v.CanUint(), v.CanFloat(), v.Kind() == reflect.Bool:
+		return fmt.Sprint(v.Interface())
+	case v.Kind() == reflect.Slice, v.Kind() == reflect.Map:
+		return strconv.Itoa(v.Len())
+	}
+	return ""
 }
 
 func ruleMessage(tag, limit string) string {

@@ -3,7 +3,6 @@ package courses
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -19,9 +18,6 @@ type NewOrder struct {
 	Key      string `json:"-"`                                                   // idempotency: the same Key and input give the same order
 }
 
-// paymentTime is how long one call of a provider may take.
-const paymentTime = 10 * time.Second
-
 // CreateOrder orders a course for the actor and starts its payment: the buyer pays at
 // the PayURL of the order, which is settled by the provider's callback. Where the
 // coupon leaves nothing to pay, the order is paid and the actor enrolled at once. Who
@@ -31,7 +27,8 @@ const paymentTime = 10 * time.Second
 // Besides what Enroll refuses, a course that costs nothing is ErrFree, one whose seats
 // are taken ErrFull, who takes it already ErrEnrolled, who need not pay ErrEntitled, and
 // a coupon that does not apply ErrCoupon, whose violation says why. A provider that is
-// away is core.ErrUnavailable: the order is kept, its payment is started later, and the
+// away, does not answer within ten seconds, or answers what cannot be is
+// core.ErrUnavailable: the order is kept, its payment is started later, and the
 // same call again goes on with it. One that refuses is ErrPaymentRefused, and the order
 // is given up.
 func (s *Service) CreateOrder(ctx context.Context, by core.Actor, in NewOrder) (Order, error) {
@@ -93,6 +90,17 @@ func (s *Service) provider(name string) (Payments, error) {
 	return nil, core.Invalid("provider", "unknown", "", name, "there is no such provider of payments")
 }
 
+// providerOf returns the provider of an order, or core.ErrUnavailable for one that is not
+// configured any more.
+func (s *Service) providerOf(o Order) (Payments, error) {
+	for _, p := range s.payments {
+		if p.Name() == o.Provider {
+			return p, nil
+		}
+	}
+	return nil, core.ErrUnavailable.Withf("the order's provider of payments, %q, is not configured", o.Provider)
+}
+
 // order adds an order, or returns the pending one.
 func (s *Service) order(ctx context.Context, tx Tx, t trail, may scope, seats *Seats, code string, provider Payments) (Order, error) {
 	if err := orderable(ctx, tx, t, may, seats); err != nil {
@@ -102,19 +110,25 @@ func (s *Service) order(ctx context.Context, tx Tx, t trail, may scope, seats *S
 	if err != nil {
 		return Order{}, err
 	}
+	var replaced Order
 	if len(pending) > 0 {
-		o := pending[0]
-		same, err := sameTerms(ctx, tx, t, seats, &o, code, provider)
+		replaced = pending[0]
+		same, err := sameTerms(ctx, tx, t, seats, &replaced, code, provider)
 		if err != nil {
 			return Order{}, err
 		}
 		if same {
-			return o, nil
+			return replaced, nil
 		}
-		if o, err = tx.OrderForUpdate(ctx, o.ID); err != nil {
+		if replaced, err = tx.OrderForUpdate(ctx, replaced.ID); err != nil {
 			return Order{}, err
 		}
-		if err := s.expire(ctx, tx, t, seats, &o, "replaced"); err != nil {
+	}
+	// Coupons are locked in the order of their folded codes. The use of one coupon is
+	// given back before it is taken again, and the pending order ends before another is.
+	useFirst := code != "" && core.Fold(code) < core.Fold(replaced.Coupon)
+	if len(pending) > 0 && !useFirst {
+		if err := s.expire(ctx, tx, t, seats, &replaced, "replaced"); err != nil {
 			return Order{}, err
 		}
 	}
@@ -124,6 +138,11 @@ func (s *Service) order(ctx context.Context, tx Tx, t trail, may scope, seats *S
 	}
 	if code != "" {
 		if err := useCoupon(ctx, tx, t.at, &o, code); err != nil {
+			return Order{}, err
+		}
+	}
+	if useFirst {
+		if err := s.expire(ctx, tx, t, seats, &replaced, "replaced"); err != nil {
 			return Order{}, err
 		}
 	}
@@ -205,9 +224,9 @@ func (s *Service) giveAway(ctx context.Context, tx Tx, t trail, seats *Seats, o 
 // startPayment asks the provider of a pending order for its payment, outside any
 // transaction, and keeps what it says.
 func (s *Service) startPayment(ctx context.Context, o Order) (Order, error) {
-	provider, err := s.provider(o.Provider)
+	provider, err := s.providerOf(o)
 	if err != nil {
-		return Order{}, core.ErrUnavailable.Withf("the order's provider of payments is not there").Because(err)
+		return Order{}, err
 	}
 	request := PaymentRequest{Order: o.ID, Amount: o.Total, Description: o.Slug, ReturnURL: s.returnURL(o), ExpiresAt: o.ExpiresAt}
 	if err := s.describe(ctx, o, &request); err != nil {
@@ -216,9 +235,7 @@ func (s *Service) startPayment(ctx context.Context, o Order) (Order, error) {
 	if err := fault.Hit("courses.order.before_payment"); err != nil {
 		return Order{}, err
 	}
-	call, cancel := context.WithTimeout(ctx, paymentTime)
-	defer cancel()
-	payment, err := provider.Create(call, request)
+	payment, err := provider.Create(ctx, request)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return Order{}, ctx.Err()
@@ -229,6 +246,9 @@ func (s *Service) startPayment(ctx context.Context, o Order) (Order, error) {
 			return Order{}, closeErr
 		}
 		return Order{}, ErrPaymentRefused.Because(err)
+	}
+	if err := checkAnswer(payment, o); err != nil {
+		return Order{}, err
 	}
 	if err := fault.Hit("courses.order.after_payment"); err != nil {
 		return Order{}, err

@@ -177,7 +177,7 @@ func TestARefundEndsTheAccessAndFreesTheSeat(t *testing.T) {
 		_, err = w.SettleOrders(t.Context())
 		require.ErrorIs(t, err, core.ErrUnavailable)
 		w.bank.away(nil, nil)
-		w.clock.add(2 * time.Minute)
+		w.clock.add(5 * time.Minute) // it is asked less and less often
 		_, err = w.SettleOrders(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, courses.OrderRefunded, w.orderNow(t, o.ID).Status)

@@ -20,16 +20,22 @@ const (
 	// settleGrace is how long after its time the payment of an order is still asked for:
 	// a provider takes none that begins later, but may be slow to say what has become of
 	// one that began before.
-	settleGrace = time.Hour
+	settleGrace  = time.Hour
+	settleLatest = 24 * time.Hour // after an order was looked at it is looked at again
 )
 
 // SettleOrders asks the providers about the orders that have waited for a minute, and
 // does what was interrupted: it starts payments that never began, takes what was paid,
 // gives up orders whose time is over, and pays back what is being refunded. Those that were
 // given up are asked about until nobody can pay them any more. What still waits is looked at
-// again when it is half as old again. It returns how many orders
-// it has looked at, at most 500, and what has failed: such an order waits for the next
-// call. It may run in several processes at once.
+// again when it is half as old again, a refund that fails too.
+//
+// An order whose provider is not configured any more is given up an hour after its time,
+// when no payment of it can be open; one that is being refunded stays, and each look at it
+// fails with an error that names the provider.
+//
+// It returns how many orders it has looked at, at most 500, and what has failed: such an
+// order waits for a later call. It may run in several processes at once.
 func (s *Service) SettleOrders(ctx context.Context) (looked int, err error) {
 	ctx = core.WithOperation(ctx, "courses.SettleOrders")
 	var failed []error
@@ -63,18 +69,20 @@ func (s *Service) touch(ctx context.Context, at time.Time, list ...Order) error 
 
 // recover asks the provider about one order and does what follows.
 func (s *Service) recover(ctx context.Context, o Order) error {
-	if o.Status == OrderRefunding {
-		_, err := s.payBack(ctx, o)
-		return err
-	}
-	provider, err := s.provider(o.Provider)
-	if err != nil {
-		return err
-	}
 	now := s.clock.Now() // before it is asked: whatever is paid until then is taken
-	call, cancel := context.WithTimeout(ctx, paymentTime)
-	defer cancel()
-	payment, err := provider.Find(call, o.ID)
+	provider, err := s.providerOf(o)
+	switch {
+	case err != nil && o.Status != OrderRefunding && !now.Before(o.ExpiresAt.Add(settleGrace)):
+		return s.lookAgain(ctx, o, now) // nobody says any more that it was paid
+	case err != nil:
+		return errors.Join(err, s.later(ctx, o, now))
+	case o.Status == OrderRefunding:
+		if _, err := s.payBack(ctx, o); err != nil {
+			return errors.Join(err, s.later(ctx, o, now))
+		}
+		return nil
+	}
+	payment, err := provider.Find(ctx, o.ID)
 	switch {
 	case errors.Is(err, ErrPaymentNotFound) && o.Status == OrderPending && now.Before(o.ExpiresAt):
 		_, err := s.startPayment(ctx, o)
@@ -83,6 +91,9 @@ func (s *Service) recover(ctx context.Context, o Order) error {
 	case err != nil:
 		return away(err)
 	default:
+		if err := checkAnswer(payment, o); err != nil {
+			return errors.Join(err, s.later(ctx, o, now))
+		}
 		if o, err = s.settle(ctx, o.Provider, PaymentEvent{Payment: payment}); err != nil {
 			return err
 		}
@@ -90,27 +101,34 @@ func (s *Service) recover(ctx context.Context, o Order) error {
 	return s.lookAgain(ctx, o, now)
 }
 
-// lookAgain says when an order whose payment is open is looked at next, which is when it
-// is half as old again, gives it up when its time is over, and leaves it when nobody can
-// pay it any more.
+// lookAgain says when an order whose payment is open is looked at next, gives it up when
+// its time is over, and leaves it when nobody can pay it any more.
 func (s *Service) lookAgain(ctx context.Context, o Order, now time.Time) error {
-	end := o.ExpiresAt
 	switch {
-	case o.Status == OrderPending && !now.Before(end):
+	case o.Status == OrderPending && !now.Before(o.ExpiresAt):
 		_, err := s.giveUp(ctx, o.ID, codeExpired)
 		return err
 	case o.Status == OrderPending:
 	case o.Status != OrderExpired || !o.Watched:
 		return nil
-	default:
-		end = end.Add(settleGrace)
-		if !now.Before(end) {
-			return s.leave(ctx, o.ID)
-		}
+	case !now.Before(o.ExpiresAt.Add(settleGrace)):
+		return s.leave(ctx, o.ID)
 	}
-	next := now.Add(now.Sub(o.CreatedAt) / 2)
-	if next.After(end) {
-		next = end
+	return s.later(ctx, o, now)
+}
+
+// later has an order looked at next when it, or its refund, is half as old again: within
+// a day, and at the ends of its time and of the grace.
+func (s *Service) later(ctx context.Context, o Order, now time.Time) error {
+	since := o.CreatedAt
+	if o.Status == OrderRefunding {
+		since = o.EndedAt
+	}
+	next := now.Add(min(now.Sub(since)/2, settleLatest))
+	for _, end := range [...]time.Time{o.ExpiresAt, o.ExpiresAt.Add(settleGrace)} {
+		if now.Before(end) && next.After(end) {
+			next = end
+		}
 	}
 	if next = next.Add(-settleAfter); next.Before(now) {
 		return nil

@@ -52,6 +52,9 @@ func (s *Service) PaymentCallback(ctx context.Context, provider string, header m
 	if event.ID == "" || len(event.ID) > maxPaymentText || !core.ValidText(event.ID) {
 		return ErrCallback.Withf("the event has no id of 1 to %d bytes", maxPaymentText)
 	}
+	if !core.ValidText(event.Payment.ID) || !isPayURL(event.Payment.URL) {
+		return ErrCallback.Withf("the id or the URL of the payment is none that can be kept")
+	}
 	_, err = s.settle(ctx, provider, event)
 	return err
 }
@@ -351,16 +354,14 @@ func (s *Service) giveBack(ctx context.Context, tx Tx, t trail, seats *Seats, l 
 // payBack asks the provider of an order that is being refunded for the refund, outside
 // any transaction, and ends the order.
 func (s *Service) payBack(ctx context.Context, o Order) (Order, error) {
-	provider, err := s.provider(o.Provider)
+	provider, err := s.providerOf(o)
 	if err != nil {
 		return o, err
 	}
 	if err := fault.Hit("courses.refund.before_payment"); err != nil {
 		return o, err
 	}
-	call, cancel := context.WithTimeout(ctx, paymentTime)
-	defer cancel()
-	if err := provider.Refund(call, Payment{ID: o.Payment, Order: o.ID, State: PaymentPaid, Amount: o.Total, URL: o.PayURL}); err != nil {
+	if err := provider.Refund(ctx, Payment{ID: o.Payment, Order: o.ID, State: PaymentPaid, Amount: o.Total, URL: o.PayURL}); err != nil {
 		return o, err
 	}
 	if err := fault.Hit("courses.refund.after_payment"); err != nil {

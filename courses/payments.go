@@ -13,13 +13,22 @@ import (
 // Payments is a provider of payments. It is called outside transactions, and may be
 // called again for what was interrupted. Implementations are safe for concurrent use
 // and pass paymentstest.Run.
+//
+// Create, Find and Refund obey their ctx, which ends within ten seconds: whoever waits
+// for a call that does not is answered then, but the call keeps its goroutine, and of one
+// provider 32 are open at once. A panic is core.ErrInternal. A payment that is of another
+// order or amount than was asked about, has no id or state, or a URL that is none of http
+// or https of at most 2,048 bytes, is the provider's fault: it is core.ErrUnavailable and
+// changes nothing.
 type Payments interface {
 	// Name is the provider's name in paths and orders: a slug of at most 32 characters.
 	Name() string
 	// Create starts the payment of an order. Called again for the same order it returns
 	// the payment that is there, and charges nobody twice.
-	// A request that it will never take is none of core.ErrUnavailable, core.ErrInternal
-	// and core.ErrRateLimited: the order is given up then.
+	// A request that it will never take is ErrPaymentRefused: the order is given up then.
+	// So it is for any other error that is none of core.ErrUnavailable, core.ErrInternal,
+	// core.ErrRateLimited and core.ErrOutcomeUnknown and does not come from ctx; an error
+	// without a kind is core.ErrInternal.
 	Create(ctx context.Context, in PaymentRequest) (Payment, error)
 	// Find returns what has become of the payment of an order, or fails with
 	// ErrPaymentNotFound where the provider was never asked.
@@ -58,11 +67,11 @@ const (
 
 // Payment is a payment as its provider knows it.
 type Payment struct {
-	ID     string // the provider's, at most 255 bytes
+	ID     string // the provider's, 1 to 255 bytes
 	Order  uuid.UUID
 	State  PaymentState
 	Amount core.Money
-	URL    string // where the buyer pays
+	URL    string // where the buyer pays: of http or https, at most 2,048 bytes; may be empty
 }
 
 // PaymentEvent is what a callback says. The same event may come any number of times,

@@ -112,7 +112,7 @@ func NewService(c Config) *Service {
 	files := lessonFiles{c.Files, c.Links, c.Queued, cmp.Or(c.MaxFile, DefaultMaxFile), media.NewImages()}
 	return &Service{
 		store: c.Store, users: c.Users, producers: c.Producers, cursors: c.Cursors, validate: c.Validator, clock: c.Clock,
-		payments: c.Payments, orderTTL: c.OrderTTL, returnURL: c.ReturnURL, gates: gates, files: files, certificates: c.Certificates, trending: c.Trending,
+		payments: askedProviders(c.Payments), orderTTL: c.OrderTTL, returnURL: c.ReturnURL, gates: gates, files: files, certificates: c.Certificates, trending: c.Trending,
 	}
 }
 

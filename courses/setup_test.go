@@ -108,12 +108,16 @@ func newWorld(t *testing.T, b *storage.Backend, driver, dsn string) *world {
 // service returns a service over the world, with gates of an embedder.
 func (w *world) service(t testing.TB, gates ...courses.Gate) *courses.Service {
 	t.Helper()
-	cursors := new(core.Cursors)
-	require.NoError(t, cursors.SetKey([]byte("0123456789abcdef0123456789abcdef")))
-	return courses.NewService(courses.Config{
-		Store: w.backend.Courses, Users: w.backend.Accounts, Producers: w.producers, Cursors: cursors, Clock: w.clock, Gates: gates,
-		Payments: []courses.Payments{w.bank, newBank(t, "other", w.clock)},
-	})
+	return w.serviceWith(t, courses.Config{Gates: gates, Payments: []courses.Payments{w.bank, newBank(t, "other", w.clock)}})
+}
+
+// serviceWith returns a service over the world, with the rest of its configuration.
+func (w *world) serviceWith(t testing.TB, c courses.Config) *courses.Service {
+	t.Helper()
+	c.Cursors = new(core.Cursors)
+	require.NoError(t, c.Cursors.SetKey([]byte("0123456789abcdef0123456789abcdef")))
+	c.Store, c.Users, c.Producers, c.Clock = w.backend.Courses, w.backend.Accounts, w.producers, w.clock
+	return courses.NewService(c)
 }
 
 func (w *world) person(t testing.TB, name string, role core.Role) core.Actor {

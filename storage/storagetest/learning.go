@@ -107,6 +107,9 @@ func (s suite) learning() {
 			return tx.DeleteLesson(ctx, in.Course, in.Resume.Lesson)
 		})
 		require.Zero(t, enrollmentNow(t, b, made.ID).Resume, "a lesson that is gone is no place to resume")
+		learner, err = b.Courses.LearnerOf(timeout(t), in.Course, in.User)
+		require.NoError(t, err)
+		require.Zero(t, learner.Enrollment.Resume, "a lesson that is gone is no place to resume")
 	})
 	s.run("a user who has an enrollment of the course already is ErrEnrolled, adds none and leaves the Tx usable", func(t *testing.T, b *storage.Backend) {
 		cl := newClass(t, b)

@@ -59,17 +59,18 @@ func timeOf(t sql.NullTime) time.Time {
 }
 
 // lessonsOf and doneOf count what a course has, and what of it an enrollment e has
-// completed.
+// completed; resumeOf is the lesson that it resumes in, or 0 where that is deleted.
 const (
 	lessonsOf = "(SELECT count(*) FROM ustat_lessons AS l WHERE l.course_id = e.course_id)"
 	doneOf    = "(SELECT count(*) FROM ustat_progress AS p JOIN ustat_lessons AS l ON l.id = p.lesson_id AND l.course_id = e.course_id WHERE p.enrollment_id = e.id)"
+	resumeOf  = "coalesce((SELECT l.id FROM ustat_lessons AS l WHERE l.id = e.resume_lesson_id AND l.course_id = e.course_id), 0)"
 )
 
 // enrollmentColumns returns the columns that scanEnrollment reads, with what counts
 // lessons and those that are done.
 func enrollmentColumns(lessons, done string) string {
 	return "e.id, e.course_id, c.slug, c.title, e.user_id, e.status, e.source, e.paid_minor, e.paid_currency, " + lessons + ", " + done + "," +
-		" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, coalesce((SELECT l.id FROM ustat_lessons AS l WHERE l.id = e.resume_lesson_id AND l.course_id = e.course_id), 0)," +
+		" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, " + resumeOf + "," +
 		" e.resume_seconds, e.version"
 }
 
@@ -113,7 +114,7 @@ func (r coursesReader) EnrollmentByID(ctx context.Context, id courses.Enrollment
 // selectLearner reads an enrollment and an entitlement, of which either may be missing.
 const selectLearner = "SELECT coalesce(e.id, 0), coalesce(e.course_id, 0), coalesce(c.slug, ''), coalesce(c.title, ''), coalesce(e.user_id, 0), coalesce(e.status, '')," +
 	" coalesce(e.source, ''), coalesce(e.paid_minor, 0), coalesce(e.paid_currency, ''), " + lessonsOf + ", " + doneOf + "," +
-	" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, coalesce(e.resume_lesson_id, 0), coalesce(e.resume_seconds, 0), coalesce(e.version, 0)," +
+	" e.enrolled_at, e.started_at, e.completed_at, e.ended_at, " + resumeOf + ", coalesce(e.resume_seconds, 0), coalesce(e.version, 0)," +
 	" r.source, CAST(r.order_id AS TEXT), r.paid_minor, r.currency, r.granted_by, r.at" +
 	" FROM (SELECT CAST(? AS BIGINT) AS course_id, CAST(? AS BIGINT) AS user_id) AS w" +
 	" LEFT JOIN ustat_enrollments AS e ON e.course_id = w.course_id AND e.user_id = w.user_id LEFT JOIN ustat_courses AS c ON c.id = e.course_id" +
