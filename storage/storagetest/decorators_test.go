@@ -417,6 +417,18 @@ var wrongs = map[string]struct {
 	"promotion of the last one first": {func(b *storage.Backend) {
 		b.Courses = coursesStore{Store: b.Courses, wrap: func(tx courses.Tx) courses.Tx { return unfair{tx} }}
 	}, "courses/Promote gives a seat to those who have waited longest, and returns them in that order"},
+	"right that is taken from others": {func(b *storage.Backend) {
+		b.Courses = coursesStore{Store: b.Courses, wrap: func(tx courses.Tx) courses.Tx { return trespassing{tx} }}
+	}, "courses/SetEntitlement adds or replaces a right, and DeleteEntitlement says whether there was one"},
+	"use of a coupon given back by another": {func(b *storage.Backend) {
+		b.Courses = coursesStore{Store: b.Courses, wrap: func(tx courses.Tx) courses.Tx { return trespassing{tx} }}
+	}, "courses/ReleaseCoupon gives back what the user has taken, and nothing of others"},
+	"bookmarks of everybody counted": {func(b *storage.Backend) {
+		b.Courses = coursesStore{Store: b.Courses, wrap: func(tx courses.Tx) courses.Tx { return trespassing{tx} }}
+	}, "courses/Bookmarked returns the courses that a user has marked and sees, the latest first"},
+	"versions from before the wait": {func(b *storage.Backend) {
+		b.Courses = coursesStore{Store: b.Courses, wrap: func(tx courses.Tx) courses.Tx { return unlocked{tx} }}
+	}, "courses/LockEnrollments waits for a writer, and returns the versions that it has committed"},
 	"secrets of one's own": {func(b *storage.Backend) {
 		b.Keys = secrets{b.Keys}
 	}, "keys/of concurrent callers one wins and all get its secret"},

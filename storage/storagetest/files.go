@@ -129,26 +129,28 @@ func (s suite) files() {
 		f := lessonFile(l)
 		f.Size = 0
 		insertFiles(t, b, f)
+		grow := func(ctx context.Context, tx courses.Tx) error {
+			all, err := tx.LessonFilesForUpdate(ctx, l.ID)
+			if err != nil {
+				return err
+			}
+			all[0].Size++
+			return tx.UpdateLessonFile(ctx, all[0])
+		}
+		beside(t, b, grow, grow)
 		const writers = 8
 		var wg sync.WaitGroup
 		errs := make([]error, writers)
 		for i := range writers {
 			wg.Go(func() {
-				errs[i] = b.Courses.Update(timeout(t), func(ctx context.Context, tx courses.Tx) error {
-					all, err := tx.LessonFilesForUpdate(ctx, l.ID)
-					if err != nil {
-						return err
-					}
-					all[0].Size++
-					return tx.UpdateLessonFile(ctx, all[0])
-				})
+				errs[i] = b.Courses.Update(timeout(t), grow)
 			})
 		}
 		wg.Wait()
 		require.NoError(t, errors.Join(errs...))
 		got, err := b.Courses.LessonFileByID(timeout(t), f.ID)
 		require.NoError(t, err)
-		require.EqualValues(t, writers, got.Size)
+		require.EqualValues(t, writers+2, got.Size)
 	})
 	s.run("ExpiredLessonFiles returns those that have expired or whose lesson is gone, up to limit, and DeleteLessonFiles removes them", func(t *testing.T, b *storage.Backend) {
 		lessons := filedLessons(t, b)

@@ -201,11 +201,12 @@ func (s suite) orders() {
 		unsettled(day.Add(time.Minute), 10, 5, 3, 0)
 		unsettled(day.Add(time.Minute), 2, 5, 3)
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {
-			return errors.Join(tx.TouchOrders(ctx, zoned(day.Add(time.Hour)), orderID(5), orderID(404)), tx.TouchOrders(ctx, day))
+			return errors.Join(tx.TouchOrders(ctx, zoned(day.Add(time.Hour)), orderID(5), orderID(4), orderID(404)), tx.TouchOrders(ctx, day))
 		})
 		unsettled(day.Add(time.Minute), 10, 3, 0)
 		unsettled(day.Add(2*time.Hour), 10, 3, 0, 5)
 		require.EqualValues(t, 1, orderNow(t, b, orderID(5)).Version, "a look changes nothing")
+		require.False(t, orderNow(t, b, orderID(4)).Watched, "a look does not make an order watched")
 	})
 	s.run("AddPaymentEvent says of an event of a provider once that it is new", func(t *testing.T, b *storage.Backend) {
 		o := insertOrder(t, b, newOrder(1, oneCourse(t, b), 7))
@@ -236,7 +237,9 @@ func (s suite) orders() {
 			}
 			bought := courses.Entitlement{Course: c.ID, User: 7, Source: courses.SourcePurchase, Order: o.ID, PricePaid: o.Total, At: day}
 			given := courses.Entitlement{Course: c.ID, User: 7, Source: courses.SourceGrant, PricePaid: money(0), By: 1, At: day}
-			if err := errors.Join(has(courses.Entitlement{}), tx.SetEntitlement(ctx, bought), has(bought), tx.SetEntitlement(ctx, given), has(given)); err != nil {
+			other := given
+			other.User = 8
+			if err := errors.Join(tx.SetEntitlement(ctx, other), has(courses.Entitlement{}), tx.SetEntitlement(ctx, bought), has(bought), tx.SetEntitlement(ctx, given), has(given)); err != nil {
 				return err
 			}
 			for _, want := range []bool{true, false} {
@@ -245,7 +248,9 @@ func (s suite) orders() {
 					return fmt.Errorf("there was one: %v, not %v: %w", was, want, err)
 				}
 			}
-			return has(courses.Entitlement{})
+			left, err := tx.LearnerOf(ctx, c.ID, 8)
+			require.Equal(t, courses.Learner{User: 8, Entitled: true, Right: other}, left, "another user's")
+			return errors.Join(err, has(courses.Entitlement{}))
 		})
 	})
 }
@@ -326,6 +331,7 @@ func (s suite) coupons() {
 	s.run("UpdateCoupon writes all but the code and Used, or is ErrCouponNotFound, or ErrVersion for another version", func(t *testing.T, b *storage.Backend) {
 		c := oneCourse(t, b)
 		insertCoupon(t, b, newCoupon("TEN"))
+		other := insertCoupon(t, b, newCoupon("OTHER"))
 		want := courses.Coupon{
 			Code: "TEN", Amount: money(5), Course: c.ID, Slug: c.Slug, Limit: 3, PerUser: 2, Used: 1,
 			StartsAt: day.Add(time.Hour), EndsAt: day.Add(2 * time.Hour), CreatedAt: day, Version: 2,
@@ -339,6 +345,28 @@ func (s suite) coupons() {
 			return errors.Join(tx.UpdateCoupon(ctx, changed), expect(tx.UpdateCoupon(ctx, changed), core.ErrVersion), expect(tx.UpdateCoupon(ctx, newCoupon("none")), courses.ErrCouponNotFound))
 		})
 		require.Equal(t, want, couponNow(t, b, "TEN"))
+		require.Equal(t, other, couponNow(t, b, "OTHER"), "another coupon")
+	})
+	s.run("ReleaseCoupon gives back what the user has taken, and nothing of others", func(t *testing.T, b *storage.Backend) {
+		insertCoupon(t, b, newCoupon("TEN"))
+		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			for _, user := range []core.UserID{7, 7, 8} {
+				if ok, err := tx.UseCoupon(ctx, "TEN", user, day); err != nil || !ok {
+					return fmt.Errorf("it was not used: %w", err)
+				}
+			}
+			for _, step := range []struct {
+				user core.UserID
+				left int
+			}{{9, 3}, {7, 2}, {7, 1}, {7, 1}, {9, 1}, {8, 0}, {8, 0}} {
+				err := tx.ReleaseCoupon(ctx, "ten", step.user)
+				now, readErr := tx.CouponByCode(ctx, "TEN")
+				if err := errors.Join(err, readErr); err != nil || now.Used != step.left {
+					return fmt.Errorf("%d are used after %v: %w", now.Used, step, err)
+				}
+			}
+			return nil
+		})
 	})
 	s.run("Coupons returns up to limit coupons whose folded code is behind after, by it", func(t *testing.T, b *storage.Backend) {
 		for _, code := range []string{"bb", "AA", "Cc", "b-1"} {

@@ -169,6 +169,16 @@ func (s suite) around() {
 			return nil
 		})
 		require.Empty(t, slugs(ids[0]), "what is refused changes nothing")
+		last := ids[2]
+		for i := range 4 { // a longer way
+			next := insertCourses(t, b, course(fmt.Sprint("next-", i), cl.teachers[0]))[0].ID
+			set(next, last)
+			last = next
+		}
+		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			return expect(tx.SetPrerequisites(ctx, ids[0], []courses.CourseID{last}), courses.ErrPrerequisiteCycle)
+		})
+		require.Empty(t, slugs(ids[0]))
 
 		done := enrollment(cl.courses[1], 7)
 		done.Status, done.CompletedAt, done.EndedAt = courses.Cancelled, day, day
@@ -194,8 +204,13 @@ func (s suite) around() {
 				list = append(list, c)
 			}
 		}
-		list = insertCourses(t, b, list...)
+		left := course("left", cl.teachers[0])
+		left.Status = courses.Archived
+		list = insertCourses(t, b, append(list, left)...)
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			if _, err := tx.SetBookmark(ctx, courses.Bookmark{User: 9, Course: list[0].ID, At: day}, true); err != nil {
+				return err
+			}
 			for i, c := range list {
 				mark := courses.Bookmark{User: 7, Course: c.ID, At: day.Add(time.Duration(i/3) * time.Second)} // three at each time
 				for n, want := range []bool{true, false} {
@@ -221,7 +236,9 @@ func (s suite) around() {
 		})
 		archived := list[7] // of the second teacher
 		require.Equal(t, courses.Archived, archived.Status)
-		enroll(t, b, enrollment(archived, 7))
+		cancelled, refunded := enrollment(list[6], 7), enrollment(list[8], 7) // who has left sees them no more
+		cancelled.Status, cancelled.EndedAt, refunded.Status, refunded.EndedAt = courses.Cancelled, day, courses.Refunded, day
+		enroll(t, b, enrollment(archived, 7), cancelled, refunded)
 		for _, teachers := range [][]core.UserID{nil, {}, {cl.teachers[0]}} {
 			want := []string{}
 			for i := len(list) - 1; i >= 0; i-- {

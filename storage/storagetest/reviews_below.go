@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -53,7 +54,7 @@ func (s suite) ratings() {
 		const n = workers
 		require.Equal(t, []reviews.Stats{{Course: 3, Count: int64(n * each), Sum: int64(4 * n * each), Histogram: [5]int64{3: int64(n * each)}, Version: int64(n * each)}}, got)
 	})
-	s.run("CountRatings counts the published reviews of a course", func(t *testing.T, b *storage.Backend) {
+	s.run("CountRatings counts the published reviews of a course, and has the stored version", func(t *testing.T, b *storage.Backend) {
 		want := reviews.Stats{Course: 1}
 		var list []reviews.Review
 		for i := range 40 {
@@ -67,7 +68,14 @@ func (s suite) ratings() {
 			}
 		}
 		addReviews(t, b, list...)
+		want.Version = 5
 		inReviews(t, b, func(ctx context.Context, tx reviews.Tx) error {
+			if _, err := tx.StatsForUpdate(ctx, 1); err != nil {
+				return err
+			}
+			if err := tx.UpdateStats(ctx, reviews.Stats{Course: 1, Version: 5}); err != nil {
+				return err
+			}
 			got, err := tx.CountRatings(ctx, 1)
 			if err != nil || got != want {
 				return fmt.Errorf("%+v instead of %+v: %w", got, want, err)
@@ -287,7 +295,7 @@ func (s suite) belowReviews() {
 		report(reviews.Report{Review: list[1].ID, User: 9, Reason: reviews.Spam, At: day}, true)
 		inReviews(t, b, func(ctx context.Context, tx reviews.Tx) error { return tx.HandleReports(ctx, list[0].ID) })
 		report(reviews.Report{Review: list[0].ID, User: 9, Reason: reviews.Spam, At: day}, false)
-		report(reviews.Report{Review: list[0].ID, User: 10, Reason: reviews.Spam, At: day}, true)
+		report(reviews.Report{Review: list[0].ID, User: 10, Reason: reviews.Spam, At: day.Add(-time.Hour)}, true) // by user, not by time
 		require.Equal(t, []int{1, 1}, []int{reviewNow(t, b, list[0].ID).Reports, reviewNow(t, b, list[1].ID).Reports})
 		got, err := b.Reviews.Reports(timeout(t), list[0].ID, 8, 2)
 		require.NoError(t, err)
@@ -297,6 +305,10 @@ func (s suite) belowReviews() {
 		require.Equal(t, first, got[0])
 		require.False(t, got[1].Handled)
 		verified(t, b, list[0].ID)
+		others, err := b.Reviews.Reports(timeout(t), list[1].ID, 0, 2)
+		require.NoError(t, err)
+		require.Len(t, others, 1)
+		require.False(t, others[0].Handled, "of another review")
 	})
 	s.run("ForgetUser removes what a user left on the reviews of others, with their numbers, and their own history", func(t *testing.T, b *storage.Backend) {
 		var list []reviews.Review
@@ -314,6 +326,7 @@ func (s suite) belowReviews() {
 					_, reportErr := tx.InsertReport(ctx, reviews.Report{Review: r.ID, User: user, Reason: reviews.Spam, At: day})
 					errs = append(errs, voteErr, oneErr, twoErr, reportErr, tx.AddRevision(ctx, reviews.Revision{Review: r.ID, Course: 1, User: user, Action: reviews.Edit, At: day}))
 				}
+				errs = append(errs, tx.AddRevision(ctx, reviews.Revision{Review: r.ID, Course: 1, User: 91, By: reviews.Person{ID: 90}, Action: reviews.Edit, At: day}))
 				if i == 2 {
 					errs = append(errs, tx.HandleReports(ctx, r.ID))
 				}
@@ -341,8 +354,8 @@ func (s suite) belowReviews() {
 			verified(t, b, r.ID)
 			history, err := b.Reviews.History(timeout(t), r.ID, 0, 10)
 			require.NoError(t, err)
-			require.Len(t, history, 1)
-			require.EqualValues(t, 91, history[0].User)
+			require.Len(t, history, 2, "what was done to the texts of others stays")
+			require.Equal(t, []core.UserID{91, 91}, []core.UserID{history[0].User, history[1].User})
 		}
 		voted, err := b.Reviews.Voted(timeout(t), 90, []reviews.ReviewID{list[0].ID})
 		require.NoError(t, err)

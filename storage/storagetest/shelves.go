@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -221,30 +220,13 @@ func (s suite) tagWriting() {
 			tag.Name = name
 			return func(ctx context.Context, tx courses.Tx) error { return tx.UpdateTag(ctx, tag) }
 		}
-		// beside runs second while first has done its work and is not committed.
-		beside := func(first, second func(ctx context.Context, tx courses.Tx) error) {
-			written := make(chan bool)
-			done := make(chan error, 1)
-			go func() {
-				<-written
-				done <- b.Courses.Update(context.Background(), second)
-			}()
-			once := sync.OnceFunc(func() { close(written) })
-			write(t, b, func(ctx context.Context, tx courses.Tx) error {
-				err := first(ctx, tx)
-				once()
-				time.Sleep(100 * time.Millisecond)
-				return err
-			})
-			require.NoError(t, <-done)
-		}
-		beside(renamed(sh.tags[0], "zebra"), renamed(sh.tags[1], "giraffe"))
+		beside(t, b, renamed(sh.tags[0], "zebra"), renamed(sh.tags[1], "giraffe"))
 		require.Equal(t, []string{"one"}, find(t, b, "zebra giraffe plain alpha"))
-		beside(renamed(sh.tags[1], "okapi"), func(ctx context.Context, tx courses.Tx) error { return tx.DeleteTag(ctx, sh.tags[0].ID, day) })
+		beside(t, b, renamed(sh.tags[1], "okapi"), func(ctx context.Context, tx courses.Tx) error { return tx.DeleteTag(ctx, sh.tags[0].ID, day) })
 		require.Equal(t, []string{"one"}, find(t, b, "okapi plain alpha"))
 		require.Empty(t, find(t, b, "zebra"))
 		require.Empty(t, find(t, b, "giraffe"))
-		beside(func(ctx context.Context, tx courses.Tx) error { // an edit that takes the tag off
+		beside(t, b, func(ctx context.Context, tx courses.Tx) error { // an edit that takes the tag off
 			c.Description, c.Tags = "omega", nil
 			return tx.UpdateCourses(ctx, []courses.Course{c})
 		}, renamed(sh.tags[1], "lemur"))

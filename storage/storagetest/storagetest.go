@@ -103,6 +103,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.files()
 	s.certificates()
 	s.learning()
+	s.besides()
 }
 
 // RunKeys runs the cases of storage.Keys.

@@ -61,15 +61,28 @@ var rules = []rule{
 		" ON e.course_id = o.course_id AND e.user_id = o.user_id WHERE o.status = 'paid' AND e.user_id IS NULL"},
 	{"a bought right to a course whose order is not paid, or another sum", "SELECT CAST(o.id AS TEXT) FROM ustat_entitlements AS e JOIN ustat_orders AS o ON o.id = e.order_id" +
 		" WHERE o.status <> 'paid' OR o.course_id <> e.course_id OR o.user_id <> e.user_id OR o.total_minor <> e.paid_minor OR o.currency <> e.currency"},
-	// One that was imported was bought elsewhere.
+	// One that was imported was bought elsewhere, whatever was ordered here and not paid.
 	{"a seat that was bought without a right to the course for that sum", "SELECT CAST(n.id AS TEXT) FROM ustat_enrollments AS n LEFT JOIN ustat_entitlements AS e" +
 		" ON e.course_id = n.course_id AND e.user_id = n.user_id AND e.source = 'purchase' AND e.paid_minor = n.paid_minor AND e.currency = n.paid_currency" +
 		" WHERE n.source = 'purchase' AND n.status IN ('active', 'completed', 'waiting') AND e.user_id IS NULL" +
-		" AND EXISTS (SELECT 1 FROM ustat_orders AS o WHERE o.course_id = n.course_id AND o.user_id = n.user_id)"},
+		" AND EXISTS (SELECT 1 FROM ustat_orders AS o WHERE o.course_id = n.course_id AND o.user_id = n.user_id AND o.status = 'paid')"},
 	{"a bought right to a course without an order", "SELECT CAST(user_id AS TEXT) FROM ustat_entitlements WHERE source = 'purchase' AND order_id IS NULL"},
 	{"two orders of one user that are paid for one course", "SELECT CAST(min(CAST(id AS TEXT)) AS TEXT) FROM ustat_orders WHERE status = 'paid' GROUP BY course_id, user_id HAVING count(*) > 1"},
+	// Who cancels what they have completed may wait for a seat again.
 	{"a certificate of a course that was not completed", "SELECT k.code FROM ustat_certificates AS k JOIN ustat_enrollments AS e ON e.id = k.enrollment_id" +
-		" WHERE e.completed_at IS NULL OR e.status IN ('waiting', 'active')"},
+		" WHERE e.completed_at IS NULL OR e.status = 'active'"},
+	{"an order that holds a use of a coupon which its user has not taken", "SELECT CAST(o.id AS TEXT) FROM ustat_orders AS o LEFT JOIN ustat_coupon_uses AS u" +
+		" ON u.code = o.coupon AND u.user_id = o.user_id WHERE o.coupon IS NOT NULL AND o.status IN ('pending', 'paid') AND u.user_id IS NULL"},
+	{"an order that waits for its provider and is not watched", "SELECT CAST(id AS TEXT) FROM ustat_orders WHERE status IN ('pending', 'refunding') AND NOT watched"},
+	{"a bought right to a course without an enrollment", "SELECT CAST(o.id AS TEXT) FROM ustat_orders AS o JOIN ustat_entitlements AS r ON r.order_id = o.id" +
+		" LEFT JOIN ustat_enrollments AS n ON n.course_id = o.course_id AND n.user_id = o.user_id WHERE o.status = 'paid' AND n.id IS NULL"},
+	// UNION drops what was met before, so that a circle ends it. No more than those that
+	// come before a course and behind another are in one.
+	{"a course that comes before itself", "WITH RECURSIVE up (course_id, id) AS (SELECT course_id, before_id FROM ustat_prerequisites" +
+		" WHERE course_id IN (SELECT before_id FROM ustat_prerequisites)" +
+		" UNION SELECT up.course_id, p.before_id FROM ustat_prerequisites AS p JOIN up ON p.course_id = up.id)" +
+		" SELECT c.slug FROM up JOIN ustat_courses AS c ON c.id = up.id WHERE up.course_id = up.id ORDER BY c.id"},
+	{"a file of a lesson of another course", "SELECT CAST(f.id AS TEXT) FROM ustat_lesson_files AS f JOIN ustat_lessons AS l ON l.id = f.lesson_id WHERE l.course_id <> f.course_id"},
 	{"an event without a store, a type, a version or a subject", "SELECT CAST(id AS TEXT) FROM ustat_outbox WHERE store = '' OR type = '' OR version < 1 OR subject = ''"},
 }
 
