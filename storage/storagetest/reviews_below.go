@@ -73,7 +73,7 @@ func (s suite) ratings() {
 			if _, err := tx.StatsForUpdate(ctx, 1); err != nil {
 				return err
 			}
-			if err := tx.UpdateStats(ctx, reviews.Stats{Course: 1, Version: 5}); err != nil {
+			if err := tx.UpdateStats(ctx, reviews.Stats{Course: 1, Version: 5}, courses.Heat{}); err != nil {
 				return err
 			}
 			got, err := tx.CountRatings(ctx, 1)
