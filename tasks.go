@@ -89,7 +89,7 @@ func (p *Platform) followRating(ctx context.Context, e core.Event) error {
 	if err := json.Unmarshal(e.Payload, &now); err != nil {
 		return tasks.Discard(err)
 	}
-	if err := p.Courses.SetRating(ctx, now.Course, courses.ReviewNumbers{Count: now.Count, Sum: now.Sum, Version: now.Version}); err != nil {
+	if err := p.Courses.SetRating(ctx, now.Course, courses.ReviewNumbers{Count: now.Count, Sum: now.Sum, Version: now.Version, Heat: now.Heat}); err != nil {
 		return err
 	}
 	refs, err := p.Courses.Refs(ctx, accounts.System, []courses.CourseID{now.Course})

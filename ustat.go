@@ -56,6 +56,8 @@ type Config struct {
 	// folder, blob/s3 in a bucket, the same for every process of a platform. Without one,
 	// or without a Queue, there are no reports and no files of lessons.
 	Files blob.Store
+	// Trending are the choices of Courses.Trending that differ from the defaults.
+	Trending courses.TrendingOptions
 	// MaxLessonFile is how many bytes a file of a lesson has at most. Zero means
 	// courses.DefaultMaxFile.
 	MaxLessonFile int64
@@ -211,6 +213,9 @@ func (c *Config) setDefaults() (err error) {
 	if err := accounts.CheckRules(c.Achievements); err != nil {
 		return err
 	}
+	if err := c.Trending.SetDefaults(); err != nil {
+		return err
+	}
 	if c.MaxLessonFile < 0 {
 		return core.Invalid("MaxLessonFile", "min", "1", strconv.FormatInt(c.MaxLessonFile, 10), "a file has at least a byte's room")
 	}
@@ -304,7 +309,7 @@ func (p *Platform) assemble() (err error) {
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
 		Payments: providers, OrderTTL: c.OrderTTL, ReturnURL: c.PaymentReturnURL,
 		Gates: c.Gates,
-		Files: c.Files, Links: p.links, Queued: c.Queue != nil, MaxFile: c.MaxLessonFile, Certificates: c.Certificates,
+		Files: c.Files, Links: p.links, Queued: c.Queue != nil, MaxFile: c.MaxLessonFile, Certificates: c.Certificates, Trending: c.Trending,
 	})
 	p.Reports = reports.NewService(reports.Config{
 		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Users: p.Accounts, Links: p.links,

@@ -70,7 +70,7 @@ func fill(b *testing.B, e engine, n, adds int) *filled {
 		return []any{name, name, name + "@example.org", name + "@example.org", "student", fmt.Sprintf("Learner %d", i), "", "any", true, start, start}
 	})
 	var first int64
-	require.NoError(b, e.db.QueryRow("SELECT min(id) FROM ustat_users WHERE username_folded IN ('learner-0', 'learner-1')").Scan(&first))
+	require.NoError(b, e.writer.QueryRow("SELECT min(id) FROM ustat_users WHERE username_folded IN ('learner-0', 'learner-1')").Scan(&first))
 	exec(b, e, fmt.Sprintf("INSERT INTO ustat_profiles (user_id, slug) SELECT id, username FROM ustat_users WHERE id >= %d", first))
 
 	type pair struct{ course, user int }
@@ -121,7 +121,7 @@ func fill(b *testing.B, e engine, n, adds int) *filled {
 
 // courses fills the slugs and returns the ids of the courses that get reviews.
 func (f *filled) courses(b *testing.B) (ids []int64) {
-	rows, err := f.db.Query(fmt.Sprintf("SELECT id, slug FROM ustat_courses WHERE status = 'published' AND capacity = 0 ORDER BY id LIMIT %d", reviewed))
+	rows, err := f.writer.Query(fmt.Sprintf("SELECT id, slug FROM ustat_courses WHERE status = 'published' AND capacity = 0 ORDER BY id LIMIT %d", reviewed))
 	require.NoError(b, err)
 	defer rows.Close()
 	for rows.Next() {
@@ -156,7 +156,7 @@ func (f *filled) signIn(b *testing.B) {
 		a := &f.adds[i]
 		if tokens[a.user] == "" {
 			var name string
-			require.NoError(b, f.db.QueryRow("SELECT username FROM ustat_users WHERE id = "+fmt.Sprint(a.user)).Scan(&name))
+			require.NoError(b, f.writer.QueryRow("SELECT username FROM ustat_users WHERE id = "+fmt.Sprint(a.user)).Scan(&name))
 			network := fmt.Sprintf("10.%d.%d.1", len(tokens)/256, len(tokens)%256)
 			got, err := f.platform.Accounts.Login(b.Context(), accounts.Credentials{Login: name, Password: "any password at all"}, accounts.Client{Network: network})
 			require.NoError(b, err)
@@ -168,7 +168,7 @@ func (f *filled) signIn(b *testing.B) {
 
 func exec(b *testing.B, e engine, query string) {
 	b.Helper()
-	_, err := e.db.Exec(query)
+	_, err := e.writer.Exec(query)
 	require.NoError(b, err, query)
 }
 
@@ -180,7 +180,7 @@ func withoutIndexes(b *testing.B, e engine, table string) (restore func()) {
 	if e.name == "postgres" {
 		query = "SELECT indexname, indexdef FROM pg_indexes WHERE indexdef NOT LIKE '% UNIQUE %' AND tablename = '" + table + "'"
 	}
-	rows, err := e.db.Query(query)
+	rows, err := e.writer.Query(query)
 	require.NoError(b, err)
 	defer rows.Close()
 	indexes := map[string]string{}
@@ -207,7 +207,7 @@ func withoutIndexes(b *testing.B, e engine, table string) (restore func()) {
 func bulk(b *testing.B, e engine, table, columns string, n int, row func(i int) []any) {
 	b.Helper()
 	names := strings.Split(columns, ", ")
-	conn, err := e.db.Conn(b.Context())
+	conn, err := e.writer.Conn(b.Context())
 	require.NoError(b, err)
 	defer conn.Close()
 	if e.name == "postgres" {

@@ -34,7 +34,10 @@ type engine struct {
 	platform *ustat.Platform
 	ours     http.Handler
 	hand     http.Handler
-	db       *sql.DB // of the hand-written ones, to write to
+	path     string // of the file, on SQLite
+	db       *sql.DB
+	dialect  dialect
+	writer   *sql.DB // of the hand-written ones, to write to
 }
 
 // catalog returns the folder of the real catalogue.
@@ -74,11 +77,12 @@ func enginesWith(b *testing.B, folder string, config *ustat.Config) []engine {
 	var out []engine
 	for _, e := range []struct {
 		name    string
+		path    string
 		backend *storage.Backend
 		db      *sql.DB
 		writer  *sql.DB
 		dialect dialect
-	}{{"sqlite", lite, liteDB, liteWriter, sqliteText}, {"postgres", pg, pgDB, pgDB, postgresText}} {
+	}{{"sqlite", path, lite, liteDB, liteWriter, sqliteText}, {"postgres", "", pg, pgDB, pgDB, postgresText}} {
 		p, err := ustat.New(e.backend, config)
 		require.NoError(b, err)
 		require.NoError(b, p.Start(b.Context()))
@@ -87,7 +91,7 @@ func enginesWith(b *testing.B, folder string, config *ustat.Config) []engine {
 			require.NoError(b, e.writer.Close()) // a second Close of one pool does nothing
 			require.NoError(b, p.Stop(context.Background()))
 		})
-		_, err = transfer.Import(b.Context(), e.backend, os.DirFS(folder), nil)
+		_, err = transfer.Import(b.Context(), e.backend, os.DirFS(folder), &transfer.Options{Refused: func(r transfer.Refusal) { b.Fatal(r) }})
 		require.NoError(b, err)
 		if e.name == "postgres" {
 			_, err = e.db.Exec("ANALYZE")
@@ -95,7 +99,7 @@ func enginesWith(b *testing.B, folder string, config *ustat.Config) []engine {
 		}
 		ours, err := httpapi.New(p, nil)
 		require.NoError(b, err)
-		out = append(out, engine{e.name, e.backend, p, ours, handwritten(e.db, e.writer, e.dialect), e.writer})
+		out = append(out, engine{e.name, e.backend, p, ours, handwritten(e.db, e.writer, e.dialect), e.path, e.db, e.dialect, e.writer})
 	}
 	return out
 }

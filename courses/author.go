@@ -225,10 +225,10 @@ func (s *Service) edit(ctx context.Context, by core.Actor, slug string, input an
 	})
 }
 
-// changeSeats lets in who waits where a course has got more seats. It does not get
-// fewer than are taken.
+// changeSeats lets in who waits where a course has got more seats, or costs nothing any
+// more. It does not get fewer seats than are taken.
 func (s *Service) changeSeats(ctx context.Context, tx Tx, t trail, c, before *Course) error {
-	if c.Capacity == before.Capacity {
+	if c.Capacity == before.Capacity && (c.Price.Minor > 0 || before.Price.Minor == 0) {
 		return nil
 	}
 	if taken := int(c.Stats.Students); c.Capacity > 0 && c.Capacity < taken {
@@ -440,7 +440,8 @@ func (t trail) update(ctx context.Context, tx Tx, c *Course, event string, detai
 }
 
 // Reassign gives a course to another teacher. Only an admin may. A user who is not
-// there or may not teach is a core.ErrInvalid naming "teacher".
+// there or may not teach is a core.ErrInvalid naming "teacher", and one who takes the
+// course, or waits for a seat in it, ErrEnrolled.
 func (s *Service) Reassign(ctx context.Context, by core.Actor, slug, teacher string) (Course, error) {
 	ctx = core.WithOperation(ctx, "courses.Reassign")
 	may, err := s.allowed(ctx, by, slug, toReview)
@@ -461,6 +462,13 @@ func (s *Service) Reassign(ctx context.Context, by core.Actor, slug, teacher str
 		}
 		if err := keepTeacher(ctx, tx, u.ID); err != nil {
 			return err
+		}
+		learner, err := tx.LearnerOf(ctx, c.ID, u.ID)
+		if err != nil {
+			return err
+		}
+		if e := learner.Enrollment.Status; e.Seated() || e == Waiting {
+			return ErrEnrolled.Withf("%s takes this course: cancel that first", teacher)
 		}
 		from := c.Teacher.ID
 		c.Teacher = Teacher{ID: u.ID}

@@ -220,7 +220,7 @@ func (c *checks) time(field string, to *time.Time, text *string) {
 		*to = time.Time{}
 	default:
 		at, err := time.Parse(time.RFC3339, *text)
-		if err != nil || at.Year() < 1970 || at.Year() > 9999 {
+		if err != nil || at.UTC().Year() < 1970 || !core.ValidTime(at) {
 			c.add(field, "rfc3339", "", *text, "a time of RFC 3339 from 1970 on is expected")
 			return
 		}

@@ -182,7 +182,14 @@ const (
 	Relevance Sort = "relevance"
 )
 
-// Sorts lists every sort.
+// The sorts of Service.Trending, which no list is asked for: by trend and by ReviewCount
+// and RatingSum, the greatest first. They take a Status and ReviewsMin alone, and no After.
+const (
+	Trending     Sort = "trending"
+	MostReviewed Sort = "most_reviewed"
+)
+
+// Sorts lists every sort of lists.
 var Sorts = [...]Sort{Newest, Rating, PriceUp, PriceDown, Popular, Relevance}
 
 // Filter chooses courses. Zero fields do not filter, except Status.

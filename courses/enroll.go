@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"github.com/google/uuid"
+
 	"github.com/ustat/ustat/core"
 )
 
@@ -13,7 +15,7 @@ import (
 //
 // Nobody signed in is core.ErrUnauthenticated; a course of one's own, or as a producer
 // of a linked teacher's, is ErrOwnCourse; one that is seen and not published is
-// ErrNotOpen; one with a price is ErrPaymentRequired without a right to it. With a
+// ErrNotOpen to who has no seat in it; one with a price is ErrPaymentRequired without a right to it. With a
 // key, the same call again gives what the first one gave.
 func (s *Service) Enroll(ctx context.Context, by core.Actor, slug, key string) (Enrollment, error) {
 	ctx = core.WithOperation(ctx, "courses.Enroll")
@@ -52,9 +54,11 @@ func (s *Service) enroll(ctx context.Context, tx Tx, t trail, may scope, seats *
 	switch {
 	case !may.with(learner).sees(seats.course()):
 		return Enrollment{}, ErrCourseNotFound
+	case e.Status.Seated():
+		return e, nil
 	case seats.Status != Published:
 		return Enrollment{}, ErrNotOpen
-	case e.Status.Seated() || e.Status == Waiting:
+	case e.Status == Waiting:
 		return e, nil
 	case seats.Price.Minor > 0 && !learner.Entitled:
 		return Enrollment{}, ErrPaymentRequired
@@ -67,7 +71,8 @@ func (s *Service) enroll(ctx context.Context, tx Tx, t trail, may scope, seats *
 }
 
 // Cancel ends the actor's enrollment in a course, or an admin that of the user named,
-// and gives the seat to who has waited longest. The progress is kept. One that has
+// and gives the seat to who has waited longest. The progress is kept. Who has paid and
+// still waits for a seat gets the money back: the enrollment is Refunded. One that has
 // ended is returned as it is; where there is none it is ErrEnrollmentNotFound, and for
 // who may not name another, core.ErrForbidden.
 func (s *Service) Cancel(ctx context.Context, by core.Actor, slug, username string) (Enrollment, error) {
@@ -113,6 +118,12 @@ func (s *Service) end(ctx context.Context, by core.Actor, may scope, slug string
 		}
 		if ended = e; e.Status == Cancelled || e.Status == Refunded {
 			return nil
+		}
+		if e.Status == Waiting && learner.Right.Order != uuid.Nil {
+			if ended, err = s.giveBack(ctx, tx, t, seats, learner); err != nil || user == by.UserID || seats.Teacher == by.UserID {
+				return err
+			}
+			return t.auditLearning(ctx, tx, EventRefunded, seats.Teacher, &ended)
 		}
 		// Its lesson may just be completed, which is not under the course's lock.
 		if e, err = tx.EnrollmentForUpdate(ctx, e.ID); err != nil {

@@ -165,6 +165,47 @@ func TestTheWaitingListIsInOrder(t *testing.T) {
 	})
 }
 
+func (w *world) price(t testing.TB, c courses.Course, minor int64) {
+	t.Helper()
+	_, err := w.Edit(t.Context(), w.ann, c.Slug, courses.CourseEdit{Price: &core.Money{Minor: minor, Currency: "RUB"}})
+	require.NoError(t, err)
+}
+
+// TestASeatThatCostsSomethingIsNotGivenForNothing holds that who waits since the course
+// was free is let in for money, a grant, or when it is free again.
+func TestASeatThatCostsSomethingIsNotGivenForNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		c := w.free(t, "Go")
+		w.capacity(t, c, 1)
+		st := w.students(t, 4)
+		for _, by := range st {
+			_, err := w.Enroll(t.Context(), by, c.Slug, "")
+			require.NoError(t, err)
+		}
+		w.price(t, c, 500000)
+		_, err := w.Cancel(t.Context(), st[0], c.Slug, "")
+		require.NoError(t, err)
+		w.capacity(t, c, 3)
+		statuses := func() (got []courses.EnrollmentStatus) {
+			for _, by := range st[1:] {
+				got = append(got, w.status(t, c.ID, by))
+			}
+			return got
+		}
+		require.Equal(t, []courses.EnrollmentStatus{courses.Waiting, courses.Waiting, courses.Waiting}, statuses())
+		require.NoError(t, w.backend.Verify(t.Context()))
+		w.pay(t, w.ordered(t, st[3], c.Slug, "").ID)
+		require.Equal(t, []courses.EnrollmentStatus{courses.Waiting, courses.Waiting, courses.Active}, statuses())
+		e, err := w.Grant(t.Context(), w.ann, c.Slug, "learner-2")
+		require.NoError(t, err)
+		require.Equal(t, courses.Active, e.Status)
+		w.price(t, c, 0)
+		require.Equal(t, []courses.EnrollmentStatus{courses.Active, courses.Active, courses.Active}, statuses())
+		require.NoError(t, w.backend.Verify(t.Context()))
+	})
+}
+
 func TestCancelIsForTheLearnerAndAdmins(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.shelf(t)
@@ -314,4 +355,21 @@ func TestReconcileBesideEnrollments(t *testing.T) {
 func scale() int {
 	n, _ := strconv.Atoi(os.Getenv("USTAT_TEST_SCALE"))
 	return max(1, n)
+}
+
+func TestWhoHasASeatDoesNotTeachAndKeepsTheSeatOfAnArchivedCourse(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		c := w.free(t, "Go")
+		bob := w.person(t, "second", core.Teacher)
+		seat, err := w.Enroll(t.Context(), bob, c.Slug, "")
+		require.NoError(t, err)
+		_, err = w.Reassign(t.Context(), w.admin, c.Slug, "second")
+		require.ErrorIs(t, err, courses.ErrEnrolled)
+		_, err = w.Archive(t.Context(), w.ann, c.Slug, 0)
+		require.NoError(t, err)
+		again, err := w.Enroll(t.Context(), bob, c.Slug, "")
+		require.NoError(t, err)
+		require.Equal(t, seat, again)
+	})
 }

@@ -49,13 +49,17 @@ func (s *Service) lock(ctx context.Context, may scope, v Visit, lessons []Lesson
 	return nil
 }
 
-// opensTo returns when a lesson opens to a learner, as far as that is known.
+// opensTo returns when a lesson opens to a learner, as far as that is known, at most
+// core.LastTime.
 func (l *Lesson) opensTo(learner *Learner) time.Time {
 	at := l.OpensAt
 	if e := learner.Enrollment; l.OpensAfterDays > 0 && e.Status.Seated() {
 		if later := e.EnrolledAt.Add(time.Duration(l.OpensAfterDays) * 24 * time.Hour); later.After(at) {
 			at = later
 		}
+	}
+	if at.After(core.LastTime) {
+		at = core.LastTime
 	}
 	return at
 }

@@ -164,3 +164,50 @@ func TestPrerequisites(t *testing.T) {
 		require.NoError(t, w.backend.Verify(t.Context()))
 	})
 }
+
+// TestTimesThatNoAnswerCanCarry holds that a time beyond the years of RFC 3339 is not
+// stored, and that none comes of a sum.
+func TestTimesThatNoAnswerCanCarry(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		ctx, c := t.Context(), w.free(t, "Go")
+		lesson := w.lessons(t, c.Slug)[0]
+		for _, at := range []time.Time{
+			time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -23*3600)), time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC),
+			time.Date(1, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600)),
+		} {
+			_, err := w.EditLesson(ctx, w.ann, c.Slug, lesson, courses.LessonEdit{OpensAt: &at})
+			require.ErrorIs(t, err, core.ErrInvalid)
+			require.Equal(t, []string{"opens_at"}, fields(t, err))
+			_, err = w.CreateLesson(ctx, w.ann, c.Slug, 1, courses.NewLesson{Title: "Far", Kind: courses.Text, OpensAt: &at})
+			require.ErrorIs(t, err, core.ErrInvalid)
+			require.Equal(t, []string{"opens_at"}, fields(t, err))
+			for _, field := range []string{"starts_at", "ends_at"} {
+				in := courses.NewCoupon{Code: "FAR", Percent: 5}
+				if text := at.Format(time.RFC3339); field == "starts_at" {
+					in.StartsAt = text
+				} else {
+					in.EndsAt = text
+				}
+				_, err = w.CreateCoupon(ctx, w.admin, in)
+				require.ErrorIs(t, err, core.ErrInvalid)
+				require.Equal(t, []string{field}, fields(t, err))
+			}
+		}
+		stored, err := w.Lesson(ctx, w.ann, c.Slug, lesson)
+		require.NoError(t, err)
+		require.Zero(t, stored.OpensAt)
+
+		_, err = w.EditLesson(ctx, w.ann, c.Slug, lesson, courses.LessonEdit{OpensAfterDays: ptr(3650)})
+		require.NoError(t, err)
+		e, err := w.Enroll(ctx, w.sam, c.Slug, "")
+		require.NoError(t, err)
+		require.NoError(t, w.backend.Courses.Update(ctx, func(ctx context.Context, tx courses.Tx) error { // as an import does
+			e.EnrolledAt = time.Date(9995, 1, 1, 0, 0, 0, 0, time.UTC)
+			return tx.UpdateEnrollments(ctx, []courses.Enrollment{e})
+		}))
+		stored, err = w.Lesson(ctx, w.sam, c.Slug, lesson)
+		require.NoError(t, err)
+		require.Equal(t, core.LastTime, stored.Opens)
+	})
+}

@@ -173,6 +173,13 @@ func (c *checks) add(field, code, limit, got, message string) {
 	c.addAll(core.Invalid(field, code, limit, got, message))
 }
 
+// opening refuses a time of a lesson that cannot be written as text.
+func (c *checks) opening(at *time.Time) {
+	if at != nil && !core.ValidTime(*at) {
+		c.add("opens_at", "range", "years 1 to 9999 in UTC", at.UTC().String(), "a time in the years 1 to 9999 in UTC is expected")
+	}
+}
+
 func (c *checks) unknown(field, got, what string) {
 	c.add(field, "unknown", "", got, "there is no such "+what)
 }

@@ -100,12 +100,15 @@ type Learner struct {
 type Seats struct {
 	Course   CourseID
 	Slug     string
+	Title    string
+	Lessons  int // how many there are
 	Status   Status
 	Teacher  core.UserID
 	Price    core.Money
-	Capacity int // how many seats there are; 0 is no bound
-	Taken    int // Stats.Students
-	Waiting  int // enrollments that wait for a seat
+	Capacity int   // how many seats there are; 0 is no bound
+	Taken    int   // Stats.Students
+	Waiting  int   // enrollments that wait for a seat
+	Trend    int64 // see Heat.On
 }
 
 // Full reports whether no seat is free.

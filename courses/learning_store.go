@@ -90,9 +90,10 @@ type LearningWriter interface {
 	UpdateEnrollments(ctx context.Context, list []Enrollment) error
 	// Promote gives up to n of those who wait for a seat of a course one, who have
 	// waited longest by (EnrolledAt, ID) first, and returns them in that order. They are
-	// active, or completed where they have a CompletedAt, and enrolled at that time. Its
-	// caller holds the course's lock.
-	Promote(ctx context.Context, course CourseID, n int, at time.Time) ([]Enrollment, error)
+	// active, or completed where they have a CompletedAt, and enrolled at that time. With
+	// paid, those are passed over whose Source is SourceFree and who have no Entitlement.
+	// Its caller holds the course's lock.
+	Promote(ctx context.Context, course CourseID, n int, paid bool, at time.Time) ([]Enrollment, error)
 	// AddProgress adds completed lessons, by as many statements as their blocks need,
 	// and returns how many were new. A time that is stored stays.
 	AddProgress(ctx context.Context, list []LessonProgress) (added int, err error)

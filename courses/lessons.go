@@ -23,6 +23,7 @@ func (s *Service) CreateLesson(ctx context.Context, by core.Actor, course string
 	in.Title = line(in.Title)
 	bad := s.check(in)
 	content := bad.rich("content", &in.Content, in.Format, MaxContent)
+	bad.opening(in.OpensAt)
 	if err := bad.err(); err != nil {
 		return Lesson{}, err
 	}
@@ -98,6 +99,7 @@ func (s *Service) EditLesson(ctx context.Context, by core.Actor, course string, 
 	in.Title = linePtr(in.Title)
 	bad := s.check(in)
 	in.Content = bad.rich("content", in.Content, in.Format, MaxContent)
+	bad.opening(in.OpensAt)
 	if err := bad.err(); err != nil {
 		return Lesson{}, err
 	}

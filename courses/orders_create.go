@@ -104,8 +104,11 @@ func (s *Service) order(ctx context.Context, tx Tx, t trail, may scope, seats *S
 	}
 	if len(pending) > 0 {
 		o := pending[0]
-		sameProvider := provider != nil && provider.Name() == o.Provider
-		if core.Fold(o.Coupon) == core.Fold(code) && sameProvider && t.at.Before(o.ExpiresAt) {
+		same, err := sameTerms(ctx, tx, t, seats, &o, code, provider)
+		if err != nil {
+			return Order{}, err
+		}
+		if same {
 			return o, nil
 		}
 		if o, err = tx.OrderForUpdate(ctx, o.ID); err != nil {
@@ -135,6 +138,19 @@ func (s *Service) order(ctx context.Context, tx Tx, t trail, may scope, seats *S
 		return Order{}, err
 	}
 	return o, tx.Emit(ctx, t.ordered(EventOrderCreated, seats.Teacher, &o))
+}
+
+// sameTerms reports whether a pending order is what its buyer would get now: by the same
+// provider, with the same coupon, for the same price and total.
+func sameTerms(ctx context.Context, tx Tx, t trail, seats *Seats, o *Order, code string, provider Payments) (bool, error) {
+	if provider == nil || provider.Name() != o.Provider || core.Fold(o.Coupon) != core.Fold(code) || !t.at.Before(o.ExpiresAt) || o.Price != seats.Price {
+		return false, nil
+	}
+	if o.Coupon == "" {
+		return true, nil
+	}
+	c, err := tx.CouponByCode(ctx, o.Coupon)
+	return c.lowered(o.Price) == o.Total, err
 }
 
 func insertOrder(ctx context.Context, tx Tx, o Order) (Order, error) {

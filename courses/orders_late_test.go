@@ -1,6 +1,8 @@
 package courses_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -187,6 +189,41 @@ func TestARefundEndsTheAccessAndFreesTheSeat(t *testing.T) {
 		w.pay(t, again.ID)
 		require.Equal(t, courses.Active, w.status(t, c.ID, w.sam), "who was refunded may buy again")
 		require.NoError(t, w.backend.Verify(t.Context()))
+	})
+}
+
+// TestWhoHasPaidAndGivesUpWaitingGetsTheMoneyBack also refunds an order whose enrollment
+// an import has given another source.
+func TestWhoHasPaidAndGivesUpWaitingGetsTheMoneyBack(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		w.shelf(t)
+		c := w.paid(t, "Go")
+		w.capacity(t, c, 1)
+		first, second := w.ordered(t, w.sam, c.Slug, ""), w.ordered(t, w.bob, c.Slug, "")
+		w.pay(t, first.ID)
+		w.pay(t, second.ID)
+		e, err := w.Cancel(ctx, w.bob, c.Slug, "")
+		require.NoError(t, err)
+		require.Equal(t, courses.Refunded, e.Status)
+		require.Equal(t, []any{courses.OrderRefunding, "cancelled"}, []any{w.orderNow(t, second.ID).Status, w.orderNow(t, second.ID).Code})
+		require.NoError(t, w.backend.Verify(ctx))
+		w.clock.add(2 * time.Minute)
+		_, err = w.SettleOrders(ctx)
+		require.NoError(t, err)
+		require.Equal(t, courses.OrderRefunded, w.orderNow(t, second.ID).Status)
+		charges, refunds := w.bank.charged(second.ID)
+		require.Equal(t, [2]int{1, 1}, [2]int{charges, refunds})
+
+		require.NoError(t, w.backend.Courses.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+			l, err := tx.LearnerOf(ctx, c.ID, w.sam.UserID)
+			l.Enrollment.Source = courses.SourceImport
+			return errors.Join(err, tx.UpdateEnrollments(ctx, []courses.Enrollment{l.Enrollment}))
+		}))
+		_, err = w.RefundOrder(ctx, w.admin, first.ID)
+		require.NoError(t, err)
+		require.Equal(t, courses.Refunded, w.status(t, c.ID, w.sam))
+		require.NoError(t, w.backend.Verify(ctx))
 	})
 }
 

@@ -22,6 +22,7 @@ const (
 	codeClosed     = "course_closed"
 	codeCoupon     = "coupon_gone"
 	codeByAdmin    = "refunded_by_admin"
+	codeCancelled  = "cancelled"                // by a buyer who was still waiting for a seat
 	eventMismatch  = "courses.payment_mismatch" // in the audit log
 	maxCallback    = 64 << 10
 	maxPaymentText = 255
@@ -218,7 +219,8 @@ func (s *Service) takeBack(ctx context.Context, tx Tx, t trail, seats *Seats, o 
 			return err
 		}
 	}
-	if e := learner.Enrollment; e.ID != 0 && e.Source == SourcePurchase {
+	// An import may have written another source.
+	if e := learner.Enrollment; e.ID != 0 && (e.Source == SourcePurchase || learner.Right.Order == o.ID) {
 		// Its lesson may just be completed, which is not under the course's lock.
 		if e, err = tx.EnrollmentForUpdate(ctx, e.ID); err != nil {
 			return err
@@ -303,17 +305,10 @@ func (s *Service) RefundOrder(ctx context.Context, by core.Actor, id uuid.UUID) 
 		default:
 			return ErrOrderState.Withf("the order is %q: only one that is %q can be refunded", o.Status, OrderPaid)
 		}
-		if err := s.takeBack(ctx, tx, t, seats, o); err != nil {
+		if err := s.sendBack(ctx, tx, t, seats, o, codeByAdmin); err != nil {
 			return err
 		}
-		o.Status, o.Watched, o.Code, o.EndedAt = OrderRefunding, true, codeByAdmin, t.at
-		if err := t.audit(ctx, tx, EventOrderRefunded, o.subject(), t.purchase(seats.Teacher, o)); err != nil {
-			return err
-		}
-		if o.Total.Minor == 0 {
-			return s.refunded(ctx, tx, t, seats, o, codeByAdmin)
-		}
-		return writeOrder(ctx, tx, o)
+		return t.audit(ctx, tx, EventOrderRefunded, o.subject(), t.purchase(seats.Teacher, o))
 	})
 	if err != nil {
 		return Order{}, err
@@ -325,6 +320,32 @@ func (s *Service) RefundOrder(ctx context.Context, by core.Actor, id uuid.UUID) 
 		}
 	}
 	return s.answerOrder(ctx, o)
+}
+
+// sendBack ends what a paid order gave and lets its money go back. SettleOrders asks the
+// provider for that, unless somebody does before.
+func (s *Service) sendBack(ctx context.Context, tx Tx, t trail, seats *Seats, o *Order, code string) error {
+	if err := s.takeBack(ctx, tx, t, seats, o); err != nil {
+		return err
+	}
+	o.Status, o.Watched, o.Code, o.EndedAt = OrderRefunding, true, code, t.at
+	if o.Total.Minor == 0 {
+		return s.refunded(ctx, tx, t, seats, o, code)
+	}
+	return writeOrder(ctx, tx, o)
+}
+
+// giveBack sends the money back of a learner who has bought a course and gives up waiting
+// for a seat in it, and returns the enrollment as it is then.
+func (s *Service) giveBack(ctx context.Context, tx Tx, t trail, seats *Seats, l Learner) (Enrollment, error) {
+	o, err := tx.OrderForUpdate(ctx, l.Right.Order)
+	if err != nil {
+		return Enrollment{}, err
+	}
+	if err := s.sendBack(ctx, tx, t, seats, &o, codeCancelled); err != nil {
+		return Enrollment{}, err
+	}
+	return tx.EnrollmentByID(ctx, l.Enrollment.ID)
 }
 
 // payBack asks the provider of an order that is being refunded for the refund, outside

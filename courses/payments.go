@@ -24,7 +24,8 @@ type Payments interface {
 	// Find returns what has become of the payment of an order, or fails with
 	// ErrPaymentNotFound where the provider was never asked.
 	Find(ctx context.Context, order uuid.UUID) (Payment, error)
-	// Refund gives the whole of a payment back. Called again it does nothing.
+	// Refund gives the whole of a payment back, and returns nil once that is done. Called
+	// again it does nothing.
 	Refund(ctx context.Context, p Payment) error
 	// Callback checks who has sent a callback by its raw headers and body, and reads it.
 	// One that is forged, truncated, or older than the provider's window is

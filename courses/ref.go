@@ -107,6 +107,7 @@ type ReviewNumbers struct {
 	Count   int64
 	Sum     int64 // of the ratings
 	Version int64 // one more with each change of the others
+	Heat    Heat  // what the change does to the trend; none when it is read
 }
 
 // SetRating takes over the numbers of a course's reviews where these are newer than what

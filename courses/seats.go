@@ -39,9 +39,21 @@ func (s *Service) place(ctx context.Context, tx Tx, t trail, seats *Seats, learn
 			e.Status, event = Waiting, EventWaitlisted
 		}
 	}
-	e, err := put(ctx, tx, e)
-	if err != nil || waits {
+	e, err := put(ctx, tx, seats, e)
+	switch {
+	case err != nil:
 		return e, err
+	case waits: // a seat may be free that only who has a right is given
+		if err := s.promote(ctx, tx, t, seats); err != nil {
+			return e, err
+		}
+		return tx.EnrollmentByID(ctx, e.ID)
+	}
+	if learner.Enrollment.ID == 0 { // not who leaves and comes again
+		seats.Trend = s.trending.heat(s.trending.EnrollmentWeight, t.at).On(seats.Trend)
+		if err := tx.SetTrend(ctx, seats.Course, seats.Trend); err != nil {
+			return e, err
+		}
 	}
 	if e.Status == Waiting {
 		seats.Waiting++
@@ -60,17 +72,18 @@ func seatedStatus(e *Enrollment) EnrollmentStatus {
 }
 
 // put adds or writes an enrollment and returns it as it is stored.
-func put(ctx context.Context, tx Tx, e Enrollment) (Enrollment, error) {
-	if e.ID != 0 {
-		if err := tx.UpdateEnrollments(ctx, []Enrollment{e}); err != nil {
-			return e, err
-		}
-	} else {
+func put(ctx context.Context, tx Tx, seats *Seats, e Enrollment) (Enrollment, error) {
+	if e.ID == 0 { // then nothing is done yet, and all else is known
 		made, err := tx.InsertEnrollments(ctx, []Enrollment{e})
 		if err != nil {
 			return e, err
 		}
-		e.ID = made[0].ID
+		e = made[0]
+		e.Slug, e.Title, e.Lessons = seats.Slug, seats.Title, seats.Lessons
+		return e, fault.Hit("courses.seat.after_write")
+	}
+	if err := tx.UpdateEnrollments(ctx, []Enrollment{e}); err != nil {
+		return e, err
 	}
 	if err := fault.Hit("courses.seat.after_write"); err != nil {
 		return e, err
@@ -112,7 +125,8 @@ func (s *Service) unseat(ctx context.Context, tx Tx, t trail, seats *Seats, e *E
 	return nil
 }
 
-// promote gives the free seats of a published course to those who wait for one.
+// promote gives the free seats of a published course to those who wait for one. Who came
+// while it cost nothing, and has no right to it now that it does, keeps waiting.
 func (s *Service) promote(ctx context.Context, tx Tx, t trail, seats *Seats) error {
 	n := seats.Waiting
 	if seats.Capacity > 0 {
@@ -121,7 +135,7 @@ func (s *Service) promote(ctx context.Context, tx Tx, t trail, seats *Seats) err
 	if n <= 0 || seats.Status != Published {
 		return nil
 	}
-	promoted, err := tx.Promote(ctx, seats.Course, n, t.at)
+	promoted, err := tx.Promote(ctx, seats.Course, n, seats.Price.Minor > 0, t.at)
 	if err != nil {
 		return err
 	}
@@ -136,14 +150,14 @@ func (s *Service) promote(ctx context.Context, tx Tx, t trail, seats *Seats) err
 	return tx.Emit(ctx, events...)
 }
 
-// fill gives the free seats of a course that is about to be written, with its status
-// and capacity, to those who wait for one. The slug is the one that is stored.
+// fill gives the free seats of a course that is about to be written, with its status,
+// capacity and price, to those who wait for one. The slug is the one that is stored.
 func (s *Service) fill(ctx context.Context, tx Tx, t trail, slug string, c *Course) error {
 	seats, err := tx.SeatsForUpdate(ctx, slug)
 	if err != nil {
 		return err
 	}
-	seats.Status, seats.Capacity = c.Status, c.Capacity
+	seats.Status, seats.Capacity, seats.Price = c.Status, c.Capacity, c.Price
 	return s.promote(ctx, tx, t, &seats)
 }
 

@@ -57,6 +57,10 @@ type Config struct {
 	// Certificates makes the documents of certificates. Nil means that there are none: see
 	// package courses/certificate.
 	Certificates CertificateRenderer
+
+	// Trending are the choices of Service.Trending. TrendingOptions.SetDefaults says which
+	// are refused.
+	Trending TrendingOptions
 }
 
 // Service holds the rules of the catalogue. It is safe for concurrent use.
@@ -87,6 +91,7 @@ type Service struct {
 	files     lessonFiles
 
 	certificates CertificateRenderer
+	trending     TrendingOptions
 }
 
 // NewService returns a Service. Store, Users and Cursors are required.
@@ -103,11 +108,12 @@ func NewService(c Config) *Service {
 	if c.ReturnURL == nil {
 		c.ReturnURL = func(Order) string { return "" }
 	}
+	_ = c.Trending.SetDefaults() // what is out of bounds was refused
 	gates := append([]Gate{enrollmentGate{}, dripGate{c.Clock}, prerequisiteGate{c.Store}}, c.Gates...)
 	files := lessonFiles{c.Files, c.Links, c.Queued, cmp.Or(c.MaxFile, DefaultMaxFile), media.NewImages()}
 	return &Service{
 		store: c.Store, users: c.Users, producers: c.Producers, cursors: c.Cursors, validate: c.Validator, clock: c.Clock,
-		payments: c.Payments, orderTTL: c.OrderTTL, returnURL: c.ReturnURL, gates: gates, files: files, certificates: c.Certificates,
+		payments: c.Payments, orderTTL: c.OrderTTL, returnURL: c.ReturnURL, gates: gates, files: files, certificates: c.Certificates, trending: c.Trending,
 	}
 }
 

@@ -17,16 +17,17 @@ type ListQuery struct {
 	// Teachers limits the list to their courses when it is not nil.
 	Teachers []core.UserID
 	// Seated adds to those of Teachers the courses in which that user holds a seat.
-	Seated    core.UserID
-	Language  string // matches itself and itself followed by "-", without case
-	Currency  string
-	PriceMin  *int64
-	PriceMax  *int64
-	RatingMin int      // hundredths of a star, of the plain mean
-	Terms     []string // of fulltext.Query; all must be in the course
-	Sort      Sort     // Relevance only with Terms
-	After     *Position
-	Limit     int
+	Seated     core.UserID
+	Language   string // matches itself and itself followed by "-", without case
+	Currency   string
+	PriceMin   *int64
+	PriceMax   *int64
+	RatingMin  int      // hundredths of a star, of the plain mean
+	ReviewsMin int      // published reviews; with Trending and MostReviewed alone
+	Terms      []string // of fulltext.Query; all must be in the course
+	Sort       Sort     // Relevance only with Terms
+	After      *Position
+	Limit      int
 }
 
 // Position is where a page ended: the key of its last row in the order of its
@@ -37,6 +38,7 @@ type ListQuery struct {
 //	PriceUp    price in minor units, id                    (both ascending)
 //	PriceDown  price in minor units, id                    (both descending)
 //	Popular    Stats.Students, id                          (both descending)
+//	Trending, MostReviewed: none
 //	Relevance  field, RatingRank, words of the title, id   (the third ascending)
 //
 // Field is 2 when all terms are in the title, 1 when all are in the title and the
@@ -225,9 +227,15 @@ type CourseWriter interface {
 	// MaxOldSlugs of a course are ErrTooMany.
 	UpdateCourses(ctx context.Context, courses []Course) error
 	// SetRating writes the numbers of a course's reviews into its Stats, unless those that
-	// are there have a greater or the same version. Of a course that there is not, nothing
-	// is written. Neither the course's version nor UpdatedAt change.
+	// are there have a greater or the same version, and with them adds r.Heat to its
+	// trend. Of a course that there is not, nothing is written. Neither the course's version nor UpdatedAt change.
 	SetRating(ctx context.Context, id CourseID, r ReviewNumbers) error
+	// SetTrend writes the trend of a course that its caller has read by SeatsForUpdate, and
+	// so has locked.
+	SetTrend(ctx context.Context, id CourseID, trend int64) error
+	// AddTrend adds to the trends of those of the courses that exist, by Heat.On and under
+	// locks taken in order of id, by two statements a block. Their versions stay.
+	AddTrend(ctx context.Context, heat map[CourseID]Heat) error
 	// DeleteCourse removes a course with its modules, lessons, old slugs, statistics,
 	// prerequisites, bookmarks and entry of the full-text index. A missing one is ErrCourseNotFound; one that
 	// other rows refer to is ErrCourseInUse, after which the Update fails.

@@ -269,7 +269,11 @@ func hasHalfPair(written []byte) bool {
 var timeType = reflect.TypeFor[time.Time]()
 
 func (s *shape) time(path, v string) {
-	if _, err := time.Parse(time.RFC3339, v); err != nil {
+	at, err := time.Parse(time.RFC3339, v)
+	switch {
+	case err == nil && !core.ValidTime(at):
+		s.refuse(path, "range", "years 1 to 9999 in UTC", v, "a time in the years 1 to 9999 in UTC is expected")
+	case err != nil:
 		s.refuse(path, "rfc3339", "", v, "a time like 2026-01-31T12:00:00Z is expected")
 	}
 }

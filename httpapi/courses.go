@@ -74,6 +74,15 @@ func (a *api) mountCourses() {
 		query:       []param{limitParam()},
 	}, a.topCourses)
 	get(a, route{
+		path: Prefix + "/courses/trending/", id: "courses-trending", tag: tag, summary: "Trending courses",
+		description: "By enrollments and published reviews, of which each counts half after some days. With window=all those with the most reviews ever, then the best average: rank is the same for equal ones.",
+		query: []param{
+			limitParam(),
+			{name: "window", kind: choice, choices: []string{"recent", "all"}, standard: "recent", doc: "What is new, or all that ever was"},
+			{name: "min_reviews", kind: integer, max: math.MaxInt32, standard: courses.TrendingReviews, doc: "How many reviews a course has at least"},
+		},
+	}, a.trendingCourses)
+	get(a, route{
 		path: Prefix + "/courses/categories/", id: "categories-list", tag: tag, summary: "List categories by slug",
 		query: pageParams(),
 	}, a.listCategories)
@@ -115,6 +124,16 @@ func (a *api) listCourses(ctx context.Context, c *call) (list[courseResult], err
 func (a *api) topCourses(ctx context.Context, c *call) (list[course], error) {
 	top, err := a.platform.Courses.Top(ctx, c.page().Limit)
 	return present(top, "", courseOf), err
+}
+
+func (a *api) trendingCourses(ctx context.Context, c *call) (list[rankedCourse], error) {
+	q := courses.TrendingQuery{AllTime: c.args.text("window") == "all", Limit: c.page().Limit}
+	if n := c.args.optional("min_reviews"); n != nil {
+		least := int(*n)
+		q.MinReviews = &least
+	}
+	ranked, err := a.platform.Courses.Trending(ctx, q)
+	return present(ranked, "", rankedOf), err
 }
 
 func (a *api) course(ctx context.Context, c *call) (course, error) {

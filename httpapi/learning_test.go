@@ -77,10 +77,13 @@ func TestOpeningTimesAreWrittenAsTheyAreRead(t *testing.T) {
 	assert.Equal(t, []any{"enrollment_required", "payment_required", "not_yet_open"}, l["reasons"])
 	l = answered(t, w.ask("owner", "PATCH", lesson, object{"opens_at": "0001-01-01T00:00:00Z"}), 200)
 	assert.Nil(t, l["opens_at"])
-	for _, bad := range []any{"tomorrow", 5, object{}, ""} {
+	for _, bad := range []any{"tomorrow", 5, object{}, "", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+01:00", "0000-06-01T00:00:00Z"} {
 		problem := answered(t, w.ask("owner", "PATCH", lesson, object{"opens_at": bad}), 422)
 		assert.Equal(t, "opens_at", problem["errors"].([]any)[0].(map[string]any)["field"])
 	}
+	l = answered(t, w.ask("owner", "PATCH", lesson, object{"opens_at": "9999-12-31T23:59:59.999999999Z"}), 200)
+	assert.Equal(t, "9999-12-31T23:59:59.999999Z", l["opens_at"])
+	answered(t, w.ask("admin", "POST", "/coupons/", object{"code": "FAR", "percent": 5, "ends_at": "9999-12-31T23:59:59-23:59"}), 422)
 	other := w.course(courses.Published)
 	c := answered(t, w.ask("owner", "PATCH", "/courses/"+s.slug+"/", object{"capacity": 5, "prerequisites": []string{other.slug}}), 200)
 	assert.Equal(t, "5", fmt.Sprint(c["capacity"]))

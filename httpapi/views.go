@@ -115,6 +115,24 @@ func (courseResult) Schema(r huma.Registry) *huma.Schema {
 	}}
 }
 
+// rankedCourse is a trending course.
+type rankedCourse struct {
+	course
+	Rank int `json:"rank"`
+}
+
+// Schema implements huma.SchemaProvider, as courseResult does.
+func (rankedCourse) Schema(r huma.Registry) *huma.Schema {
+	return &huma.Schema{AllOf: []*huma.Schema{
+		r.Schema(reflect.TypeFor[course](), true, ""),
+		{Type: huma.TypeObject, Required: []string{"rank"}, Properties: map[string]*huma.Schema{"rank": {
+			Type: huma.TypeInteger, Description: "Its place, from 1",
+		}}},
+	}}
+}
+
+func rankedOf(r courses.Ranked) rankedCourse { return rankedCourse{courseOf(r.Course), r.Rank} }
+
 func resultOf(r courses.Result) courseResult { return courseResult{course: courseOf(r.Course)} }
 
 // foundOf is resultOf for a search.

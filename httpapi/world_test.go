@@ -377,8 +377,9 @@ var requests = map[string]func(w *world, s subject) request{
 	// of somebody who has no key
 	"payments-webhook": fixed("/payments/webhooks/fake/", object{"id": "evt"}),
 
-	"courses-top": fixed("/courses/top/", nil),
-	"courses-get": of("/", nil),
+	"courses-top":      fixed("/courses/top/", nil),
+	"courses-trending": fixed("/courses/trending/", nil),
+	"courses-get":      of("/", nil),
 	"courses-create": func(*world, subject) request {
 		return request{"/courses/", object{"title": "New", "teacher": "owner", "tags": []string{"go"}, "price": object{"amount_minor": 1, "currency": "USD"}}}
 	},

@@ -75,23 +75,23 @@ func (s *Service) insert(ctx context.Context, tx Tx, t trail, r Review) (Review,
 	}
 	if r = list[0]; r.Status == Published {
 		stats.count(r.Rating, 1)
-		if err := t.rated(ctx, tx, stats); err != nil {
+		if err := t.rated(ctx, tx, stats, t.heat(r.CreatedAt)); err != nil {
 			return Review{}, err
 		}
 	}
 	return r, t.changed(ctx, tx, EventCreated, &r, Changed{})
 }
 
-// rated writes numbers that have changed, and says so.
-func (t trail) rated(ctx context.Context, tx Tx, stats Stats) error {
+// rated writes numbers that have changed, with what that does to the trend, and says so.
+func (t trail) rated(ctx context.Context, tx Tx, stats Stats, heat courses.Heat) error {
 	stats.Version++
-	if err := tx.UpdateStats(ctx, stats); err != nil {
+	if err := tx.UpdateStats(ctx, stats, heat); err != nil {
 		return err
 	}
 	if err := fault.Hit("reviews.rated.after_stats"); err != nil {
 		return err
 	}
-	return tx.Emit(ctx, core.NewEvent(EventRated, "course/"+strconv.FormatInt(int64(stats.Course), 10), t.by, t.at, Rated(stats)))
+	return tx.Emit(ctx, NewRated(stats, heat, t.by, t.at))
 }
 
 // mayWrite returns nil for who is signed in and has not written too much.
@@ -274,7 +274,7 @@ func (t trail) remove(ctx context.Context, tx Tx, stats Stats, was Review) error
 	}
 	if was.Status == Published {
 		stats.count(was.Rating, -1)
-		if err := t.rated(ctx, tx, stats); err != nil {
+		if err := t.rated(ctx, tx, stats, t.heat(was.CreatedAt).Back()); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/fault"
 )
 
@@ -64,7 +65,14 @@ func (t trail) write(ctx context.Context, tx Tx, stats Stats, was Review, now *R
 		counted.count(now.Rating, 1)
 	}
 	if counted != stats {
-		if err := t.rated(ctx, tx, counted); err != nil {
+		var heat courses.Heat
+		switch {
+		case was.Status != Published:
+			heat = t.heat(now.CreatedAt)
+		case now.Status != Published:
+			heat = t.heat(was.CreatedAt).Back()
+		}
+		if err := t.rated(ctx, tx, counted, heat); err != nil {
 			return err
 		}
 	}

@@ -49,15 +49,25 @@ type Rated struct {
 	Sum       int64            `json:"sum"`
 	Histogram [5]int64         `json:"histogram"`
 	Version   int64            `json:"version"`
+	Heat      courses.Heat     `json:"heat,omitzero"` // what the change does to the course's trend
+}
+
+// NewRated returns the event of numbers that have been written.
+func NewRated(stats Stats, heat courses.Heat, by core.Actor, at time.Time) core.Event {
+	return core.NewEvent(EventRated, "course/"+strconv.FormatInt(int64(stats.Course), 10), by, at,
+		Rated{stats.Course, stats.Count, stats.Sum, stats.Histogram, stats.Version, heat})
 }
 
 // trail is who does what, for events, history and the audit log.
 type trail struct {
-	by core.Actor
-	at time.Time
+	by   core.Actor
+	at   time.Time
+	heat func(written time.Time) courses.Heat
 }
 
-func (s *Service) trail(by core.Actor) trail { return trail{by, core.Time(s.c.Clock.Now())} }
+func (s *Service) trail(by core.Actor) trail {
+	return trail{by, core.Time(s.c.Clock.Now()), s.c.Courses.ReviewHeat}
+}
 
 func subject(id ReviewID) string { return "review/" + strconv.FormatInt(int64(id), 10) }
 

@@ -306,7 +306,7 @@ func TestRecomputeAggregatesFindsAndRepairsWhatDiffers(t *testing.T) {
 			if _, err := tx.StatsForUpdate(ctx, wrong.Course); err != nil {
 				return err
 			}
-			return tx.UpdateStats(ctx, wrong)
+			return tx.UpdateStats(ctx, wrong, courses.Heat{})
 		}))
 		for _, repair := range []bool{false, true} {
 			require.Error(t, w.backend.Verify(t.Context()))

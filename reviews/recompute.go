@@ -96,7 +96,7 @@ func (s *Service) recompute(ctx context.Context, t trail, id courses.CourseID, i
 		if d.Counted, err = tx.CountRatings(ctx, id); err != nil || !repair || !isWrong(&d) {
 			return err
 		}
-		return t.rated(ctx, tx, d.Counted)
+		return t.rated(ctx, tx, d.Counted, courses.Heat{})
 	})
 	return d, err
 }

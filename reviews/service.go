@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
@@ -18,6 +19,8 @@ type Courses interface {
 	// Refs returns those of the courses that exist, also what the actor does not see,
 	// by one statement and one for a producer.
 	Refs(ctx context.Context, by core.Actor, ids []courses.CourseID) (map[courses.CourseID]courses.Ref, error)
+	// ReviewHeat returns what a published review does to the trend of its course.
+	ReviewHeat(written time.Time) courses.Heat
 	// ReviewNumbers returns the numbers that those of the courses that exist are listed
 	// with, by one statement.
 	ReviewNumbers(ctx context.Context, ids []courses.CourseID) (map[courses.CourseID]courses.ReviewNumbers, error)

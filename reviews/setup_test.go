@@ -269,7 +269,7 @@ func (w *world) insert(t testing.TB, list ...reviews.Review) (made []reviews.Rev
 				return err
 			}
 			now.Version = was.Version + 1
-			if err := tx.UpdateStats(ctx, now); err != nil {
+			if err := tx.UpdateStats(ctx, now, courses.Heat{}); err != nil {
 				return err
 			}
 		}

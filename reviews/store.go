@@ -39,6 +39,17 @@ func PositionOf(r *Review, sort Sort) Position {
 	return Position{r.CreatedAt.UnixMicro(), r.ID}
 }
 
+// Place is where a review stands among those of its course: by Status, CreatedAt and id.
+// The zero Place is before all of them.
+type Place struct {
+	Status Status
+	At     time.Time
+	ID     ReviewID
+}
+
+// PlaceOf returns where a review stands.
+func PlaceOf(r *Review) Place { return Place{r.Status, r.CreatedAt, r.ID} }
+
 // Pair names the review of a user on a course.
 type Pair struct {
 	Course courses.CourseID
@@ -57,6 +68,10 @@ type Reader interface {
 	// ReviewsOf returns those of the reviews that exist, in any order, for imports: at
 	// most 1,000 pairs, by one statement.
 	ReviewsOf(ctx context.Context, pairs []Pair) ([]Review, error)
+	// ReviewsAfter returns up to limit reviews of courses, in the order of ids, which names
+	// each once; of one course by (Status, CreatedAt, ID). Of the first course it returns
+	// those behind a place. It takes at most 1,000 ids and asks at most two statements.
+	ReviewsAfter(ctx context.Context, ids []courses.CourseID, after Place, limit int) ([]Review, error)
 	// StatsOf returns the numbers of those of the courses that have any, in any order,
 	// by one statement.
 	StatsOf(ctx context.Context, ids []courses.CourseID) ([]Stats, error)
@@ -93,8 +108,16 @@ type Tx interface {
 	StatsForUpdate(ctx context.Context, course courses.CourseID) (Stats, error)
 	// UpdateStats writes the numbers of s.Course, whose lock its caller holds. A storage
 	// that keeps the courses too shows them there in the same transaction, in all that
-	// lists courses by rating.
-	UpdateStats(ctx context.Context, s Stats) error
+	// lists courses by rating, and adds heat to the course's trend, as
+	// courses.CourseWriter.SetRating does.
+	UpdateStats(ctx context.Context, s Stats, heat courses.Heat) error
+	// LockStats does what StatsForUpdate does for courses, in the order of their ids.
+	LockStats(ctx context.Context, ids []courses.CourseID) error
+	// RecountStats counts the ratings of courses anew, whose locks its caller holds, and
+	// writes the numbers that differ as UpdateStats does, with the next version. It
+	// returns what it has written, by id. The number of its statements depends on the
+	// courses in blocks.
+	RecountStats(ctx context.Context, ids []courses.CourseID) ([]Stats, error)
 	// CountRatings returns what the numbers of a course must be, from its reviews; the
 	// version is the stored one. It reads all of them.
 	CountRatings(ctx context.Context, course courses.CourseID) (Stats, error)
@@ -109,11 +132,15 @@ type Tx interface {
 	// UpdateReview writes Rating, Text, Status, Reason, Trust, Reply and UpdatedAt, and
 	// makes the version one more than the stored one, or fails with ErrReviewNotFound.
 	UpdateReview(ctx context.Context, r Review) error
+	// UpdateReviews writes Rating, Text, Status, Reason, CreatedAt and UpdatedAt of a list,
+	// for imports, by a statement a block, and makes the versions one more than the stored
+	// ones. Where one is missing it fails with ErrReviewNotFound, and so does the Update.
+	UpdateReviews(ctx context.Context, list []Review) error
 	// DeleteReview removes a review with its votes, comments and reports, or fails with
 	// ErrReviewNotFound. Its history stays.
 	DeleteReview(ctx context.Context, id ReviewID) error
-	// AddRevision adds to the history; the store gives it its id.
-	AddRevision(ctx context.Context, r Revision) error
+	// AddRevision adds to the history, in order; the store gives ids.
+	AddRevision(ctx context.Context, list ...Revision) error
 	// SetVote adds a vote of a user for a review or takes it away, changes Helpful by
 	// that, and says whether it changed anything.
 	SetVote(ctx context.Context, review ReviewID, user core.UserID, on bool, at time.Time) (changed bool, err error)

@@ -246,7 +246,7 @@ func (c *cells) time(col int) time.Time {
 	if err != nil {
 		c.refuse(col, "%s is no time of RFC 3339, such as 2024-02-29T08:15:00Z", quote(s))
 	}
-	if t = core.Time(t); err == nil && (t.Year() < 1000 || t.Year() > 9999) {
+	if t = core.Time(t); err == nil && (t.Year() < 1000 || !core.ValidTime(t)) {
 		c.refuse(col, "%s is not in the years 1000 to 9999", quote(s))
 	}
 	return t

@@ -338,7 +338,7 @@ func (t *enrollments) finish(ctx context.Context, event *core.Event) error {
 			if free <= 0 || seats.Status != courses.Published {
 				return nil
 			}
-			_, err = tx.Promote(ctx, seats.Course, free, core.Time(t.clock.Now()))
+			_, err = tx.Promote(ctx, seats.Course, free, seats.Price.Minor > 0, core.Time(t.clock.Now()))
 			return err
 		})
 		if err != nil && core.KindOf(err) != core.KindNotFound { // a course that was deleted meanwhile has no seats

@@ -95,6 +95,7 @@ var exports = []export{
 	{"lessons.csv", exportLessons},
 	{"enrollments.csv", exportEnrollments},
 	{"progress.csv", exportProgress},
+	{"reviews.csv", exportOpinions},
 }
 
 func (e *exporter) run(ctx context.Context) ([]Exported, error) {

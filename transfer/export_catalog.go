@@ -17,6 +17,7 @@ import (
 const (
 	exportPage     = 1000
 	exportTexts    = 100 // of up to 200 KB
+	exportReviews  = 500 // of up to 40 KB
 	exportContents = 32  // of up to 1 MiB
 )
 

@@ -70,7 +70,7 @@ func outAndIn(t testing.TB, from, to *storage.Backend) {
 	second := exported(t, to)
 	names, err := os.ReadDir(first)
 	require.NoError(t, err)
-	require.Len(t, names, 7)
+	require.Len(t, names, 8)
 	for _, name := range names {
 		one, err := os.ReadFile(filepath.Join(first, name.Name()))
 		require.NoError(t, err)
@@ -103,6 +103,8 @@ func awkward(t testing.TB, b *storage.Backend) {
 		"go,dee,1500,JPY,2024-05-01T00:00:00Z,active,purchase,,\n" +
 		"go,cyd,1500,JPY,2024-05-02T00:00:00Z,waiting,purchase,,\ngo,bob,1500,JPY,2024-05-02T00:00:00Z,refunded,purchase,,\n"
 	files["progress.csv"] = progressHeader + "zen,zed,7,9,2024-05-01T00:00:00.5Z\nzen,dee,7,3,2024-05-03T00:00:00Z\nzen,dee,2,1,2024-05-02T00:00:00Z\ngo,bob,1,1,2024-05-02T00:00:00Z\n"
+	files["reviews.csv"] = reviewsHeader + "zen,zed,5,\"=Ёлка, \"\"yes\"\"\n\n🎓\",2024-05-01T00:00:00.5Z,published\nzen,bob,1,,2024-05-01T00:00:00Z,hidden\n" +
+		"zen,dee,3,a,2024-05-01T00:00:00.5Z,published\nzen,ann,4,mine,2024-05-03T00:00:00Z,pending\ngo,bob,2,b,2024-04-01T00:00:00Z,rejected\n"
 	_, refused, warned := importAll(t, b, files)
 	require.Empty(t, refused)
 	require.Empty(t, warned)
@@ -187,6 +189,14 @@ func TestAnExportIsInOrderAndSaysWhatIsStored(t *testing.T) {
 			{"zen", "dee", "2", "1", "2024-05-02T00:00:00Z"},
 			{"zen", "dee", "7", "3", "2024-05-03T00:00:00Z"},
 		}, rowsOf(t, dir, "progress.csv"))
+		require.Equal(t, [][]string{
+			{"course", "user", "rating", "text", "created_at", "status"},
+			{"go", "bob", "2", "b", "2024-04-01T00:00:00Z", "rejected"},
+			{"zen", "bob", "1", "", "2024-05-01T00:00:00Z", "hidden"},
+			{"zen", "ann", "4", "mine", "2024-05-03T00:00:00Z", "pending"},
+			{"zen", "zed", "5", "=Ёлка, \"yes\"\n\n🎓", "2024-05-01T00:00:00.5Z", "published"}, // the same moment: in the order of the file
+			{"zen", "dee", "3", "a", "2024-05-01T00:00:00.5Z", "published"},
+		}, rowsOf(t, dir, "reviews.csv"))
 		users := rowsOf(t, dir, "users.csv")
 		require.Equal(t, []string{"ann", "Ann@Example.org", "teacher", "Ёлкина, Дарья", "=1+1\n-2 🎓", "true", "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s"}, users[1])
 		require.Equal(t, []string{"gone", "gone@example.org", "producer", "", " @x", "false", ""}, users[5])
@@ -205,7 +215,7 @@ func TestAnExportIsInOrderAndSaysWhatIsStored(t *testing.T) {
 			names = append(names, f.File)
 			require.Len(t, rowsOf(t, plain, f.File), f.Rows+1)
 		}
-		require.Equal(t, []string{"categories.csv", "users.csv", "courses.csv", "modules.csv", "lessons.csv", "enrollments.csv", "progress.csv"}, names)
+		require.Equal(t, []string{"categories.csv", "users.csv", "courses.csv", "modules.csv", "lessons.csv", "enrollments.csv", "progress.csv", "reviews.csv"}, names)
 	})
 }
 

@@ -1,6 +1,6 @@
 // Package transfer reads a folder of CSV files into a platform, and writes a platform
-// as such a folder: categories, users, courses, modules, lessons, enrollments and
-// progress.
+// as such a folder: categories, users, courses, modules, lessons, enrollments, progress
+// and reviews.
 //
 //	categories.csv  slug, name, parent
 //	users.csv       username, email, role, [full_name], [bio], [password_hash], [active]
@@ -13,6 +13,7 @@
 //	enrollments.csv course, user, price_paid, currency, enrolled_at, [status],
 //	                [source], [started_at], [completed_at]
 //	progress.csv    course, user, module_position, position, completed_at
+//	reviews.csv     course, user, rating, text, created_at, [status]
 //
 // The columns may come in any order; those in brackets may be left out. Times are
 // RFC 3339. Users, courses and categories are referred to by username and slug, a
@@ -69,8 +70,8 @@ type Options struct {
 // Import reads the files of folder (os.DirFS of a path, or an embedded one) into
 // backend, each file optional, in the order
 // categories.csv, users.csv, courses.csv, modules.csv, lessons.csv, enrollments.csv,
-// progress.csv, one Update of the file's domain per 1,000 rows (or 8 MiB), of the last
-// two per 5,000. It asks nobody for permission: it is
+// progress.csv, reviews.csv, one Update of the file's domain per 1,000 rows (or 8 MiB), of
+// enrollments and progress per 5,000. It asks nobody for permission: it is
 // for the operator of a platform.
 //
 // The error is for what stops the import: the folder or a file cannot be read, a store
@@ -93,7 +94,7 @@ func Import(ctx context.Context, backend *storage.Backend, folder fs.FS, opts *O
 		o.Clock = core.SystemClock{}
 	}
 	keys := newKeySet()
-	for _, f := range files(backend, o.Clock) {
+	for _, f := range files(backend, &o) {
 		err := importNamed(ctx, folder, f, keys, &o, &report)
 		if err != nil {
 			return report, fmt.Errorf("transfer: %s: %w", f.name, err)
@@ -115,7 +116,8 @@ type file struct {
 }
 
 // files lists what can be imported, in order: each refers only to those before.
-func files(backend *storage.Backend, clock core.Clock) []file {
+func files(backend *storage.Backend, o *Options) []file {
+	clock := o.Clock
 	return []file{
 		{"categories.csv", batchRows, func(ctx context.Context, j *job) error { return run(ctx, j, newCategories(backend)) }},
 		{"users.csv", batchRows, func(ctx context.Context, j *job) error { return run(ctx, j, &users{backend.Accounts, clock}) }},
@@ -124,12 +126,13 @@ func files(backend *storage.Backend, clock core.Clock) []file {
 		{"lessons.csv", batchRows, func(ctx context.Context, j *job) error { return run(ctx, j, &lessons{backend.Courses}) }},
 		{"enrollments.csv", batchShort, func(ctx context.Context, j *job) error { return run(ctx, j, newEnrollments(backend, clock)) }},
 		{"progress.csv", batchShort, func(ctx context.Context, j *job) error { return run(ctx, j, newCompletions(backend, clock)) }},
+		{"reviews.csv", batchRows, func(ctx context.Context, j *job) error { return run(ctx, j, newOpinions(backend, o)) }},
 	}
 }
 
 // notYet lists the files of the format whose domains are not there yet.
 func notYet() []string {
-	return []string{"reviews.csv", "interactions.csv", "translations.csv"}
+	return []string{"interactions.csv", "translations.csv"}
 }
 
 // importNamed imports one file, if it is there, and adds its counts to report.

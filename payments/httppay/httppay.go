@@ -102,9 +102,13 @@ func (p *Provider) Find(ctx context.Context, order uuid.UUID) (courses.Payment, 
 	return p.send(ctx, http.MethodGet, order, "", nil)
 }
 
-// Refund implements courses.Payments.
+// Refund implements courses.Payments. An answer whose state is not "refunded" is
+// core.ErrUnavailable: it is asked for again until it is.
 func (p *Provider) Refund(ctx context.Context, what courses.Payment) error {
-	_, err := p.send(ctx, http.MethodPost, what.Order, "/refund", nil)
+	now, err := p.send(ctx, http.MethodPost, what.Order, "/refund", nil)
+	if err == nil && now.State != courses.PaymentRefunded {
+		err = unavailable(fmt.Errorf("the payment is %q after it was to be refunded", now.State))
+	}
 	return err
 }
 

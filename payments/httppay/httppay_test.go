@@ -188,3 +188,19 @@ func TestABadConfigurationIsRefused(t *testing.T) {
 		require.ErrorIs(t, err, core.ErrInvalid)
 	}
 }
+
+func TestARefundIsDoneOnlyWhenTheAnswerSaysSo(t *testing.T) {
+	t.Parallel()
+	order := uuid.Must(uuid.NewV7())
+	for state, want := range map[string]error{"pending": core.ErrUnavailable, "paid": core.ErrUnavailable, "failed": core.ErrUnavailable, "refunded": nil} {
+		listening := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"id":"p","order":"` + order.String() + `","state":"` + state + `","amount_minor":1,"currency":"RUB"}`))
+		}))
+		t.Cleanup(listening.Close)
+		keys, err := signed.NewKeys([]byte("0123456789abcdef0123456789abcdef"))
+		require.NoError(t, err)
+		p, err := httppay.New(httppay.Config{URL: listening.URL, Token: token, Keys: keys})
+		require.NoError(t, err)
+		require.ErrorIs(t, p.Refund(t.Context(), courses.Payment{ID: "p", Order: order}), want, state)
+	}
+}

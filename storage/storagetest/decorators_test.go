@@ -448,8 +448,8 @@ func (undone) Done(context.Context, ...uuid.UUID) error { return nil }
 // unfair is a Tx that returns those whom it promotes the wrong way round.
 type unfair struct{ courses.Tx }
 
-func (tx unfair) Promote(ctx context.Context, course courses.CourseID, n int, at time.Time) ([]courses.Enrollment, error) {
-	promoted, err := tx.Tx.Promote(ctx, course, n, at)
+func (tx unfair) Promote(ctx context.Context, course courses.CourseID, n int, paid bool, at time.Time) ([]courses.Enrollment, error) {
+	promoted, err := tx.Tx.Promote(ctx, course, n, paid, at)
 	slices.Reverse(promoted)
 	return promoted, err
 }

@@ -189,7 +189,7 @@ func (s suite) learning() {
 			write(t, b, func(ctx context.Context, tx courses.Tx) error {
 				got, err := tx.SeatsForUpdate(ctx, slug)
 				require.Equal(t, courses.Seats{
-					Course: c.ID, Slug: "renamed", Status: c.Status, Teacher: c.Teacher.ID, Price: c.Price, Capacity: 5, Taken: 1, Waiting: 1,
+					Course: c.ID, Slug: "renamed", Title: c.Title, Lessons: 2, Status: c.Status, Teacher: c.Teacher.ID, Price: c.Price, Capacity: 5, Taken: 1, Waiting: 1,
 				}, got)
 				return err
 			})
@@ -270,7 +270,7 @@ func (s suite) learning() {
 			list = list[len(want):]
 			var got []courses.Enrollment
 			write(t, b, func(ctx context.Context, tx courses.Tx) (err error) {
-				got, err = tx.Promote(ctx, cl.courses[0].ID, 5, at)
+				got, err = tx.Promote(ctx, cl.courses[0].ID, 5, false, at)
 				return err
 			})
 			require.Len(t, got, len(want))
@@ -283,6 +283,36 @@ func (s suite) learning() {
 		}
 		require.Equal(t, [][2]int64{{int64(n), int64((n + 2) / 3)}, {0, 0}}, seatsOf(t, b, "one", "two"))
 		require.Equal(t, courses.Waiting, enrollmentNow(t, b, other.ID).Status)
+	})
+	s.run("Promote of a course with a price passes over those who came for nothing and have no right to it", func(t *testing.T, b *storage.Backend) {
+		cl := newClass(t, b)
+		var list []courses.Enrollment
+		for i, source := range []courses.Source{courses.SourceFree, courses.SourceGrant, courses.SourceFree, courses.SourceImport} {
+			e := enrollment(cl.courses[0], core.UserID(i+1))
+			e.Status, e.Source, e.EnrolledAt = courses.Waiting, source, day.Add(time.Duration(i)*time.Second)
+			list = append(list, e)
+		}
+		list = enroll(t, b, list...)
+		promoted := func(paid bool) (ids []courses.EnrollmentID) {
+			write(t, b, func(ctx context.Context, tx courses.Tx) error {
+				ids = nil
+				for _, course := range []int{1, 0} { // the right to another course is none
+					if err := tx.SetEntitlement(ctx, courses.Entitlement{
+						Course: cl.courses[course].ID, User: core.UserID(3 - 2*course), Source: courses.SourceGrant, PricePaid: core.Money{Currency: "RUB"}, By: 1, At: day,
+					}); err != nil {
+						return err
+					}
+				}
+				got, err := tx.Promote(ctx, cl.courses[0].ID, 9, paid, day)
+				for _, e := range got {
+					ids = append(ids, e.ID)
+				}
+				return err
+			})
+			return ids
+		}
+		require.Equal(t, []courses.EnrollmentID{list[1].ID, list[2].ID, list[3].ID}, promoted(true))
+		require.Equal(t, []courses.EnrollmentID{list[0].ID}, promoted(false))
 	})
 	s.run("Enrollments returns up to q.Limit behind q.After, the newest first, and who waits the longest first, by one statement", func(t *testing.T, b *storage.Backend) {
 		random := random(t)

@@ -43,8 +43,8 @@ func (s suite) learningTransfer() {
 		require.NoError(t, err)
 		require.Equal(t, 1, counter.Count())
 		want := []courses.Seats{
-			{Course: list[0].ID, Slug: "full", Status: list[0].Status, Teacher: users[0].ID, Price: list[0].Price, Capacity: 1, Taken: 1, Waiting: 1},
-			{Course: list[1].ID, Slug: "open", Status: list[1].Status, Teacher: users[0].ID, Price: list[1].Price},
+			{Course: list[0].ID, Slug: "full", Title: list[0].Title, Status: list[0].Status, Teacher: users[0].ID, Price: list[0].Price, Capacity: 1, Taken: 1, Waiting: 1},
+			{Course: list[1].ID, Slug: "open", Title: list[1].Title, Status: list[1].Status, Teacher: users[0].ID, Price: list[1].Price},
 		}
 		require.ElementsMatch(t, want, seats)
 		none, err := b.Courses.SeatsOf(ctx, nil)

@@ -102,6 +102,7 @@ func RunReviews(t *testing.T, open Open, limits Limits) {
 	s.reviews()
 	s.ratings()
 	s.reviewLists()
+	s.reviewTransfer()
 	s.belowReviews()
 }
 

@@ -23,7 +23,7 @@ func (s suite) ratings() {
 			if err != nil || got != (reviews.Stats{Course: 3}) {
 				return fmt.Errorf("%+v: %w", got, err)
 			}
-			if err := tx.UpdateStats(ctx, want); err != nil {
+			if err := tx.UpdateStats(ctx, want, courses.Heat{}); err != nil {
 				return err
 			}
 			if got, err = tx.StatsForUpdate(ctx, 3); err != nil || got != want {
@@ -45,7 +45,7 @@ func (s suite) ratings() {
 					return err
 				}
 				now.Count, now.Sum, now.Histogram[3], now.Version = now.Count+1, now.Sum+4, now.Histogram[3]+1, now.Version+1
-				return tx.UpdateStats(ctx, now)
+				return tx.UpdateStats(ctx, now, courses.Heat{})
 			})
 		})
 		got, err := b.Reviews.StatsOf(timeout(t), []courses.CourseID{3})
@@ -123,7 +123,7 @@ func (s suite) ratings() {
 				if _, err := tx.StatsForUpdate(ctx, s.Course); err != nil {
 					return fmt.Errorf("%d: %w", i, err)
 				}
-				if err := tx.UpdateStats(ctx, s); err != nil {
+				if err := tx.UpdateStats(ctx, s, courses.Heat{}); err != nil {
 					return err
 				}
 			}

@@ -95,6 +95,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.longCourses()
 	s.walks()
 	s.refs()
+	s.trends()
 	s.orders()
 	s.coupons()
 	s.facts()

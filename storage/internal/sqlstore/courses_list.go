@@ -20,12 +20,14 @@ type order struct {
 }
 
 var orders = map[courses.Sort]order{
-	courses.Newest:    {"c", []string{"created_at"}, true, func(r *courseRow) []int64 { return []int64{r.CreatedAt.UnixMicro()} }},
-	courses.PriceUp:   {"c", []string{"price_minor"}, false, func(r *courseRow) []int64 { return []int64{r.PriceMinor} }},
-	courses.PriceDown: {"c", []string{"price_minor"}, true, func(r *courseRow) []int64 { return []int64{r.PriceMinor} }},
-	courses.Rating:    {"s", []string{"rating_rank"}, true, func(r *courseRow) []int64 { return []int64{r.RatingRank} }},
-	courses.Popular:   {"s", []string{"students"}, true, func(r *courseRow) []int64 { return []int64{r.Students} }},
-	courses.Relevance: {"c", nil, true, func(r *courseRow) []int64 { return []int64{r.Field, r.RatingRank, r.TitleWords} }},
+	courses.Newest:       {"c", []string{"created_at"}, true, func(r *courseRow) []int64 { return []int64{r.CreatedAt.UnixMicro()} }},
+	courses.PriceUp:      {"c", []string{"price_minor"}, false, func(r *courseRow) []int64 { return []int64{r.PriceMinor} }},
+	courses.PriceDown:    {"c", []string{"price_minor"}, true, func(r *courseRow) []int64 { return []int64{r.PriceMinor} }},
+	courses.Rating:       {"s", []string{"rating_rank"}, true, func(r *courseRow) []int64 { return []int64{r.RatingRank} }},
+	courses.Popular:      {"s", []string{"students"}, true, func(r *courseRow) []int64 { return []int64{r.Students} }},
+	courses.Trending:     {"s", []string{"trend"}, true, func(*courseRow) []int64 { return nil }},
+	courses.MostReviewed: {"s", []string{"review_count", "rating_sum"}, true, func(*courseRow) []int64 { return nil }},
+	courses.Relevance:    {"c", nil, true, func(r *courseRow) []int64 { return []int64{r.Field, r.RatingRank, r.TitleWords} }},
 }
 
 // statusText maps a status to its constant in SQL; an unknown one has no course.
@@ -82,13 +84,13 @@ func (r coursesReader) pageQuery(q courses.ListQuery, by order) (string, []any) 
 		query, args := r.relevanceQuery(q, s, from, limit)
 		return query, append(args, limitArgs...)
 	}
-	key, id := s.keyset(r.db, q, by)
+	keys, id := s.keyset(r.db, q, by)
 	direction := ""
 	if by.down {
 		direction = " DESC"
 	}
 	return "SELECT " + courseColumns + ", 0" + from + joinCategory + " WHERE " + strings.Join(s.where, " AND ") +
-		" ORDER BY " + key + direction + ", " + id + direction + limit, append(s.args, limitArgs...)
+		" ORDER BY " + strings.Join(append(keys, id), direction+", ") + direction + limit, append(s.args, limitArgs...)
 }
 
 // relevanceQuery ranks what was found by narrow rows, and reads the wide ones of
@@ -111,14 +113,17 @@ func (r coursesReader) relevanceQuery(q courses.ListQuery, s *statement, from, l
 }
 
 // keyset adds the condition of the page and returns the columns of the order.
-func (s *statement) keyset(d *DB, q courses.ListQuery, by order) (key, id string) {
+func (s *statement) keyset(d *DB, q courses.ListQuery, by order) (keys []string, id string) {
 	lead := leadTable(q, by)
-	key, id = lead+"."+by.keys[0], lead+".course_id"
+	id = lead + ".course_id"
+	for _, key := range by.keys {
+		keys = append(keys, lead+"."+key)
+	}
 	if lead == "c" {
 		id = "c.id"
 	}
 	if q.After == nil || len(q.After.Keys) != 1 {
-		return key, id
+		return keys, id
 	}
 	var value any = q.After.Keys[0]
 	if q.Sort == courses.Newest {
@@ -128,8 +133,8 @@ func (s *statement) keyset(d *DB, q courses.ListQuery, by order) (key, id string
 	if by.down {
 		than = " < "
 	}
-	s.and("("+key+", "+id+")"+than+"(?, ?)", value, q.After.ID)
-	return key, id
+	s.and("("+keys[0]+", "+id+")"+than+"(?, ?)", value, q.After.ID)
+	return keys, id
 }
 
 // leadTable returns the alias of the table whose index a list follows. A tag's
@@ -212,6 +217,12 @@ func (r coursesReader) filter(q courses.ListQuery, by order) (*statement, string
 	s.prices(q, lead)
 	if q.RatingMin > 0 {
 		s.and("s.review_count > 0 AND s.rating_sum * 100 >= s.review_count * ?", q.RatingMin)
+	}
+	if q.Sort == courses.Trending {
+		s.and("s.trend > 0")
+	}
+	if q.ReviewsMin > 0 {
+		s.and("s.review_count >= ?", q.ReviewsMin)
 	}
 	if len(q.Terms) > 0 {
 		condition, args := r.db.dialect.Search.Match(q.Terms)

@@ -3,6 +3,9 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
@@ -76,10 +79,55 @@ func (t coursesTx) SetRating(ctx context.Context, id courses.CourseID, r courses
 }
 
 // setRating shows the numbers of a course's reviews in the lists of courses, where they
-// are newer than what is there.
+// are newer than what is there, and adds to its trend.
 func setRating(ctx context.Context, tx *Tx, id courses.CourseID, r courses.ReviewNumbers) error {
 	rank := courses.Stats{ReviewCount: r.Count, RatingSum: r.Sum}.RatingRank()
-	_, err := tx.rawExec(ctx, "UPDATE ustat_course_stats SET review_count = ?, rating_sum = ?, rating_rank = ?, rating_version = ?"+
-		" WHERE course_id = ? AND rating_version < ?", r.Count, r.Sum, rank, r.Version, id, r.Version)
+	const set, where = "UPDATE ustat_course_stats SET review_count = ?, rating_sum = ?, rating_rank = ?, rating_version = ?", " WHERE course_id = ? AND rating_version < ?"
+	if r.Heat == (courses.Heat{}) {
+		_, err := tx.rawExec(ctx, set+where, r.Count, r.Sum, rank, r.Version, id, r.Version)
+		return err
+	}
+	trend, err := readAll(ctx, tx.session, "SELECT trend FROM ustat_course_stats"+where+tx.db.dialect.ForUpdate, []any{id, r.Version}, scanOne[int64])
+	if err != nil || len(trend) == 0 {
+		return err
+	}
+	_, err = tx.rawExec(ctx, set+", trend = ?"+where, r.Count, r.Sum, rank, r.Version, r.Heat.On(trend[0]), id, r.Version)
 	return err
+}
+
+// SetTrend implements courses.CourseWriter.
+func (t coursesTx) SetTrend(ctx context.Context, id courses.CourseID, trend int64) error {
+	_, err := t.Tx.rawExec(ctx, "UPDATE ustat_course_stats SET trend = ? WHERE course_id = ?", trend, id)
+	return err
+}
+
+// AddTrend implements courses.CourseWriter.
+func (t coursesTx) AddTrend(ctx context.Context, heat map[courses.CourseID]courses.Heat) error {
+	type row struct {
+		id    courses.CourseID
+		trend int64
+	}
+	for block := range slices.Chunk(slices.Sorted(maps.Keys(heat)), blockRows) {
+		where, args := in(t.Tx.db, "course_id", block)
+		stored, err := readAll(ctx, t.Tx.session, "SELECT course_id, trend FROM ustat_course_stats WHERE "+where+" ORDER BY course_id"+t.Tx.db.dialect.ForUpdate, args,
+			func(rows *sql.Rows, r *row) error { return rows.Scan(&r.id, &r.trend) })
+		if err != nil {
+			return err
+		}
+		values := make([]any, 0, 2*len(stored))
+		for _, r := range stored {
+			if trend := heat[r.id].On(r.trend); trend != r.trend {
+				values = append(values, r.id, trend)
+			}
+		}
+		if len(values) == 0 {
+			continue
+		}
+		const value = "(CAST(? AS BIGINT), CAST(? AS BIGINT))"
+		if _, err := t.Tx.rawExec(ctx, "WITH v (id, trend) AS (VALUES "+value+strings.Repeat(", "+value, len(values)/2-1)+")"+
+			" UPDATE ustat_course_stats SET trend = v.trend FROM v WHERE ustat_course_stats.course_id = v.id", values...); err != nil {
+			return err
+		}
+	}
+	return nil
 }

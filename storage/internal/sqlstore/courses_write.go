@@ -411,14 +411,16 @@ func (t coursesTx) CourseForUpdate(ctx context.Context, slug string) (courses.Co
 	return found[0], nil
 }
 
+// idBySlug is the id of the course that has a slug, or had it, which is given twice.
+const idBySlug = "coalesce((SELECT id FROM ustat_courses WHERE slug = ?), (SELECT course_id FROM ustat_course_slugs WHERE slug = ?))"
+
 // lockCourse locks the course that has a slug, or had it.
 func (t coursesTx) lockCourse(ctx context.Context, slug string) (courses.CourseID, error) {
 	if !core.ValidText(slug) {
 		return 0, courses.ErrCourseNotFound
 	}
-	var ids []courses.CourseID
-	if err := t.Tx.rawScan(ctx, &ids, "SELECT id FROM ustat_courses WHERE id = coalesce((SELECT id FROM ustat_courses WHERE slug = ?),"+
-		" (SELECT course_id FROM ustat_course_slugs WHERE slug = ?))"+t.Tx.db.dialect.ForUpdate, slug, slug); err != nil {
+	ids, err := readAll(ctx, t.Tx.session, "SELECT id FROM ustat_courses WHERE id = "+idBySlug+t.Tx.db.dialect.ForUpdate, []any{slug, slug}, scanOne[courses.CourseID])
+	if err != nil {
 		return 0, err
 	}
 	if len(ids) == 0 {

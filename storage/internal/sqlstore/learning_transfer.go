@@ -13,12 +13,12 @@ import (
 
 // What imports and exports of learning need: everything by the block.
 
-const selectSeats = "SELECT c.id, c.slug, c.status, c.teacher_id, c.price_minor, c.currency, c.capacity, s.students," +
+const selectSeats = "SELECT c.id, c.slug, c.title, (SELECT count(*) FROM ustat_lessons AS l WHERE l.course_id = c.id), c.status, c.teacher_id, c.price_minor, c.currency, c.capacity, s.students, s.trend," +
 	" (SELECT count(*) FROM ustat_enrollments AS e WHERE e.course_id = c.id AND e.status = 'waiting')" +
 	" FROM ustat_courses AS c JOIN ustat_course_stats AS s ON s.course_id = c.id WHERE "
 
 func scanSeats(rows *sql.Rows, s *courses.Seats) error {
-	return rows.Scan(&s.Course, &s.Slug, &s.Status, &s.Teacher, &s.Price.Minor, &s.Price.Currency, &s.Capacity, &s.Taken, &s.Waiting)
+	return rows.Scan(&s.Course, &s.Slug, &s.Title, &s.Lessons, &s.Status, &s.Teacher, &s.Price.Minor, &s.Price.Currency, &s.Capacity, &s.Taken, &s.Trend, &s.Waiting)
 }
 
 // SeatsOf implements courses.LearningReader.

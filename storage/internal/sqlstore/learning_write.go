@@ -15,14 +15,21 @@ import (
 	"github.com/ustat/ustat/courses"
 )
 
-// SeatsForUpdate implements courses.LearningWriter. The course is locked before its
-// seats are counted, as in CourseForUpdate.
+// SeatsForUpdate implements courses.LearningWriter. Where writers are many the course is
+// locked before its seats are counted, as in CourseForUpdate.
 func (t coursesTx) SeatsForUpdate(ctx context.Context, slug string) (courses.Seats, error) {
-	id, err := t.lockCourse(ctx, slug)
-	if err != nil {
-		return courses.Seats{}, err
+	if !core.ValidText(slug) {
+		return courses.Seats{}, courses.ErrCourseNotFound
 	}
-	found, err := readAll(ctx, t.Tx.session, selectSeats+"c.id = ?", []any{id}, scanSeats)
+	where, args := "c.id = "+idBySlug, []any{slug, slug}
+	if lock := t.Tx.db.dialect.ForUpdate; lock != "" {
+		id, err := t.lockCourse(ctx, slug)
+		if err != nil {
+			return courses.Seats{}, err
+		}
+		where, args = "c.id = ?"+lock+" OF s", []any{id} // for the trend, which others write too
+	}
+	found, err := readAll(ctx, t.Tx.session, selectSeats+where, args, scanSeats)
 	if err == nil && len(found) == 0 {
 		err = courses.ErrCourseNotFound
 	}
@@ -105,8 +112,12 @@ func (t coursesTx) countSeats(ctx context.Context, change seatChange) error {
 		for _, id := range block {
 			args = append(args, id, change[id][0], change[id][1])
 		}
-		const value = "(CAST(? AS BIGINT), ?, ?)"
-		n, err := t.Tx.rawExec(ctx, "WITH v (id, students, completions) AS (VALUES "+value+strings.Repeat(", "+value, len(block)-1)+")"+
+		exec := t.Tx.rawExec
+		if len(block) == 1 { // the one course of most writes: the plan is kept
+			exec = t.Tx.keptExec
+		}
+		const value = "(CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT))"
+		n, err := exec(ctx, "WITH v (id, students, completions) AS (VALUES "+value+strings.Repeat(", "+value, len(block)-1)+")"+
 			" UPDATE ustat_course_stats SET students = ustat_course_stats.students + v.students, completions = ustat_course_stats.completions + v.completions"+
 			" FROM v WHERE ustat_course_stats.course_id = v.id AND ustat_course_stats.students + v.students >= 0 AND ustat_course_stats.completions + v.completions >= 0", args...)
 		if err != nil {
@@ -155,9 +166,17 @@ func (t coursesTx) UpdateEnrollments(ctx context.Context, list []courses.Enrollm
 	})
 }
 
+// hasRight is of who waits in e and need not pay to be let in.
+const hasRight = "(e.source <> 'free' OR EXISTS (SELECT 1 FROM ustat_entitlements AS r WHERE r.course_id = e.course_id AND r.user_id = e.user_id))"
+
 // Promote implements courses.LearningWriter.
-func (t coursesTx) Promote(ctx context.Context, course courses.CourseID, n int, at time.Time) ([]courses.Enrollment, error) {
-	ids, err := readAll(ctx, t.Tx.session, "SELECT id FROM ustat_enrollments WHERE course_id = ? AND status = 'waiting' ORDER BY enrolled_at, id LIMIT ?"+t.Tx.db.dialect.ForUpdate,
+func (t coursesTx) Promote(ctx context.Context, course courses.CourseID, n int, paid bool, at time.Time) ([]courses.Enrollment, error) {
+	right := ""
+	if paid {
+		right = " AND " + hasRight
+	}
+	ids, err := readAll(ctx, t.Tx.session, "SELECT e.id FROM ustat_enrollments AS e WHERE e.course_id = ? AND e.status = 'waiting'"+right+
+		" ORDER BY e.enrolled_at, e.id LIMIT ?"+t.Tx.db.dialect.ForUpdate,
 		[]any{course, n}, scanOne[courses.EnrollmentID])
 	if err != nil {
 		return nil, err

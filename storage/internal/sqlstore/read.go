@@ -104,6 +104,29 @@ func (s session) query(ctx context.Context, conn bun.IConn, query string, args [
 	return conn.QueryContext(ctx, query, args...)
 }
 
+// keptExec runs a statement of constant text with ? parameters as query does, and
+// returns how many rows it wrote.
+func (s session) keptExec(ctx context.Context, query string, args ...any) (n int64, err error) {
+	conn, err := s.conn(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if s.db.dialect.Numbered {
+		query = numbered(query)
+	}
+	start := time.Now()
+	defer func() { s.db.hook.tell(ctx, query, start, err) }()
+	if mode := s.db.dialect.CachedMode; mode != nil {
+		args = append([]any{mode}, args...)
+	}
+	result, err := conn.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, s.fail(ctx, err)
+	}
+	n, err = result.RowsAffected()
+	return n, s.fail(ctx, err)
+}
+
 // readAll runs a query of constant text with ? parameters and scans every row.
 func readAll[T any](ctx context.Context, s session, query string, args []any, scan func(rows *sql.Rows, row *T) error) (out []T, err error) {
 	conn, err := s.conn(ctx)

@@ -11,8 +11,11 @@ import (
 	"github.com/ustat/ustat/reviews"
 )
 
-const selectReviews = "SELECT id, course_id, user_id, rating, text, status, reason, trust, helpful, comments, reports," +
-	" reply_text, reply_by, reply_at, created_at, updated_at, version FROM ustat_reviews WHERE "
+const (
+	reviewColumns = "id, course_id, user_id, rating, text, status, reason, trust, helpful, comments, reports," +
+		" reply_text, reply_by, reply_at, created_at, updated_at, version"
+	selectReviews = "SELECT " + reviewColumns + " FROM ustat_reviews WHERE "
+)
 
 func scanReview(rows *sql.Rows, r *reviews.Review) error {
 	var replied sql.NullTime

@@ -37,36 +37,50 @@ func (t reviewsTx) StatsForUpdate(ctx context.Context, course courses.CourseID) 
 	return found[0], nil
 }
 
-func (t reviewsTx) UpdateStats(ctx context.Context, s reviews.Stats) error {
+func (t reviewsTx) UpdateStats(ctx context.Context, s reviews.Stats, heat courses.Heat) error {
 	h := s.Histogram
 	if _, err := t.Tx.rawExec(ctx, "UPDATE ustat_review_stats SET review_count = ?, rating_sum = ?, ones = ?, twos = ?, threes = ?, fours = ?, fives = ?, version = ?"+
 		" WHERE course_id = ?", s.Count, s.Sum, h[0], h[1], h[2], h[3], h[4], s.Version, s.Course); err != nil {
 		return err
 	}
-	return setRating(ctx, t.Tx, s.Course, courses.ReviewNumbers{Count: s.Count, Sum: s.Sum, Version: s.Version})
+	return setRating(ctx, t.Tx, s.Course, courses.ReviewNumbers{Count: s.Count, Sum: s.Sum, Version: s.Version, Heat: heat})
 }
 
 func (t reviewsTx) CountRatings(ctx context.Context, course courses.CourseID) (reviews.Stats, error) {
-	s := reviews.Stats{Course: course}
-	type bar struct {
-		rating int
-		count  int64
-	}
-	bars, err := readAll(ctx, t.Tx.session, "SELECT rating, count(*) FROM ustat_reviews WHERE course_id = ? AND status = 'published' GROUP BY rating",
-		[]any{course}, func(rows *sql.Rows, b *bar) error { return rows.Scan(&b.rating, &b.count) })
+	counted, err := t.counted(ctx, []courses.CourseID{course})
 	if err != nil {
-		return s, err
+		return reviews.Stats{Course: course}, err
 	}
-	for _, b := range bars {
-		s.Histogram[b.rating-reviews.MinRating] = b.count
-		s.Count += b.count
-		s.Sum += int64(b.rating) * b.count
-	}
+	s := counted[course]
 	stored, err := t.StatsOf(ctx, []courses.CourseID{course})
 	if len(stored) > 0 {
 		s.Version = stored[0].Version
 	}
 	return s, err
+}
+
+// counted counts the published ratings of courses. The versions are 0.
+func (t reviewsTx) counted(ctx context.Context, ids []courses.CourseID) (map[courses.CourseID]reviews.Stats, error) {
+	type bar struct {
+		course courses.CourseID
+		rating int
+		count  int64
+	}
+	where, args := in(t.Tx.db, "course_id", ids)
+	bars, err := readAll(ctx, t.Tx.session, "SELECT course_id, rating, count(*) FROM ustat_reviews WHERE "+where+" AND status = 'published' GROUP BY course_id, rating",
+		args, func(rows *sql.Rows, b *bar) error { return rows.Scan(&b.course, &b.rating, &b.count) })
+	all := make(map[courses.CourseID]reviews.Stats, len(ids))
+	for _, id := range ids {
+		all[id] = reviews.Stats{Course: id}
+	}
+	for _, b := range bars {
+		s := all[b.course]
+		s.Histogram[b.rating-reviews.MinRating] = b.count
+		s.Count += b.count
+		s.Sum += int64(b.rating) * b.count
+		all[b.course] = s
+	}
+	return all, err
 }
 
 func (t reviewsTx) ReviewForUpdate(ctx context.Context, id reviews.ReviewID) (reviews.Review, error) {
@@ -160,13 +174,42 @@ func (t reviewsTx) DeleteReview(ctx context.Context, id reviews.ReviewID) error 
 	return orMissing(n, err, reviews.ErrReviewNotFound)
 }
 
-func (t reviewsTx) AddRevision(ctx context.Context, r reviews.Revision) error {
-	if err := checkText(1, func(int) []string { return []string{r.Text, r.Reason} }); err != nil {
+// revisionRow is what AddRevision writes.
+type revisionRow struct {
+	bun.BaseModel `bun:"table:ustat_review_history"`
+	ReviewID      reviews.ReviewID `bun:"review_id"`
+	CourseID      courses.CourseID `bun:"course_id"`
+	UserID        core.UserID      `bun:"user_id"`
+	Action        reviews.Action   `bun:"action"`
+	Rating        int              `bun:"rating"`
+	Text          string           `bun:"text"`
+	Status        reviews.Status   `bun:"status"`
+	Reason        string           `bun:"reason"`
+	ActorID       core.UserID      `bun:"actor_id"`
+	CreatedAt     time.Time        `bun:"created_at"`
+}
+
+func (t reviewsTx) AddRevision(ctx context.Context, list ...reviews.Revision) error {
+	if err := checkText(len(list), func(i int) []string { return []string{list[i].Text, list[i].Reason} }); err != nil {
 		return err
 	}
-	_, err := t.Tx.rawExec(ctx, "INSERT INTO ustat_review_history (review_id, course_id, user_id, action, rating, text, status, reason, actor_id, created_at)"+
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", r.Review, r.Course, r.User, r.Action, r.Rating, r.Text, r.Status, r.Reason, r.By.ID, core.Time(r.At))
-	return err
+	for block := range slices.Chunk(list, blockRows) {
+		rows := make([]revisionRow, len(block))
+		for i, r := range block {
+			rows[i] = revisionRow{
+				ReviewID: r.Review, CourseID: r.Course, UserID: r.User, Action: r.Action, Rating: r.Rating, Text: r.Text, Status: r.Status,
+				Reason: r.Reason, ActorID: r.By.ID, CreatedAt: core.Time(r.At),
+			}
+		}
+		conn, err := t.Tx.session.conn(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := t.Tx.exec(ctx, t.Tx.db.bun.NewInsert().Conn(conn).Model(&rows).Returning("NULL")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // add changes a number that a review has of what is below it.

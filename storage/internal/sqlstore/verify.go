@@ -33,7 +33,7 @@ var rules = []rule{
 	{"a course with more students than seats", "SELECT c.slug FROM ustat_courses AS c WHERE c.capacity > 0 AND c.capacity <" +
 		" (SELECT count(*) FROM ustat_enrollments AS e WHERE e.course_id = c.id AND e.status IN ('active', 'completed'))"},
 	{"somebody who waits for a seat that is free", "SELECT DISTINCT c.slug FROM ustat_courses AS c JOIN ustat_enrollments AS e ON e.course_id = c.id AND e.status = 'waiting'" +
-		" JOIN ustat_course_stats AS s ON s.course_id = c.id WHERE c.status = 'published' AND (c.capacity = 0 OR s.students < c.capacity)"},
+		" JOIN ustat_course_stats AS s ON s.course_id = c.id WHERE c.status = 'published' AND (c.capacity = 0 OR s.students < c.capacity) AND (c.price_minor = 0 OR " + hasRight + ")"},
 	{"an enrollment whose status and times contradict each other", "SELECT CAST(id AS TEXT) FROM ustat_enrollments WHERE (status = 'completed' AND completed_at IS NULL)" +
 		" OR (status = 'active' AND completed_at IS NOT NULL) OR (status IN ('cancelled', 'refunded')) <> (ended_at IS NOT NULL)"},
 	{"a course with another number of prerequisites than it counts", "SELECT c.slug FROM ustat_courses AS c WHERE c.prerequisite_count <>" +
