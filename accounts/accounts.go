@@ -35,6 +35,13 @@ type User struct {
 	UpdatedAt     time.Time
 }
 
+// Name is how a user is named to others.
+type Name struct {
+	ID       core.UserID
+	Username string
+	Name     string // the full name, or the username where there is none
+}
+
 // Name returns the full name, or the username where there is none.
 func (u User) Name() string {
 	if u.FullName != "" {

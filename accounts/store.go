@@ -42,6 +42,10 @@ type UserReader interface {
 	// UsersByID returns those of the users that exist, each once, in any order, by one
 	// statement. No ids give no users and no statement.
 	UsersByID(ctx context.Context, ids []core.UserID) ([]User, error)
+	// NamesByID returns the names of those of the users that exist, each once, in any
+	// order, by one statement that reads no more of them: lists name their people by it.
+	// No ids give no names and no statement.
+	NamesByID(ctx context.Context, ids []core.UserID) ([]Name, error)
 	// UsersByName returns the users whose username is in usernames or whose
 	// e-mail is in emails, each once, without regard to case, by one statement.
 	UsersByName(ctx context.Context, usernames, emails []string) ([]User, error)

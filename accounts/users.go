@@ -49,6 +49,12 @@ func (s *Service) UsersByID(ctx context.Context, ids []core.UserID) ([]User, err
 	return s.store.UsersByID(ctx, ids)
 }
 
+// NamesByID returns the names of those of the users that exist, in any order, by one
+// statement. It is for the other domains: it asks nobody's rights.
+func (s *Service) NamesByID(ctx context.Context, ids []core.UserID) ([]Name, error) {
+	return s.store.NamesByID(ctx, ids)
+}
+
 // User returns all of a user, for the user and for admins. For others it fails
 // with core.ErrForbidden, whether there is such a user or not; for an admin with
 // ErrUserNotFound. One statement.

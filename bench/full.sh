@@ -26,6 +26,8 @@ section() { # title, command...
 	echo "Machines are noisy: read the ratios, which are of one run."
 } >"$work"
 section "Handlers beside hand-written ones" go test -run '^$' -bench Handlers -benchtime 5000x -timeout 30m ./bench
+section "Reviews beside hand-written handlers" go test -run '^$' -bench Reviews -benchtime 1x -timeout 30m ./bench
+section "What requests cost with 20 k, 200 k and 2 M reviews" go test -run '^$' -bench Growth -benchtime 1x -timeout 60m ./bench
 section "Page 360 beside page 1" go test -run '^$' -bench DeepPage -benchtime 1000x -timeout 30m ./bench
 section "Import" go test -run '^$' -bench Import -benchtime 3x -timeout 30m ./transfer
 section "Real enrollments: import, and out and in again" go test -run Real -bench Enrollments -benchtime 2x -v -timeout 60m ./transfer
@@ -46,6 +48,7 @@ section "Letters of certificates" go test -v -count=1 -timeout 30m ./courses/cer
 section "Learning and purchases killed and cut" go test -run 'Sweep|Purchases|Capacity|ACut' -v -count=1 -timeout 120m ./internal/killtest
 section "Providers of payments" go test -v -count=1 -timeout 30m ./payments/...
 section "Who may do what" go test -run 'Policy|WhoMay|Flags' -v -count=1 -timeout 30m ./httpapi
+section "Reviews recounted" go test -run 'Numbers|Hundred' -v -count=1 -timeout 30m ./reviews
 section "Conformance" go test -timeout 30m -count=1 ./storage/... ./tasks/...
 section "Kills, cuts and faults" go test -timeout 30m -count=1 -v ./internal/killtest
 cp "$work" "$out"

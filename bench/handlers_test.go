@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -66,7 +67,7 @@ func enginesWith(b *testing.B, folder string, config *ustat.Config) []engine {
 	liteWriter.SetMaxOpenConns(1)
 
 	dsn := pgtest.DSN(b)
-	pg, err := postgres.Open(b.Context(), dsn, nil)
+	pg, err := postgres.Open(b.Context(), withConns(dsn, 8), nil) // as many as the hand-written handlers have
 	require.NoError(b, err)
 	pgDB, err := sql.Open("pgx", dsn)
 	require.NoError(b, err)
@@ -101,6 +102,18 @@ func enginesWith(b *testing.B, folder string, config *ustat.Config) []engine {
 		out = append(out, engine{e.name, e.backend, p, ours, handwritten(e.db, e.writer, e.dialect), e.path, e.db, e.dialect, e.writer})
 	}
 	return out
+}
+
+// withConns returns a DSN, a URL or a list of keywords, whose pool has so many connections.
+func withConns(dsn string, n int) string {
+	separator := " "
+	switch {
+	case strings.Contains(dsn, "://") && strings.Contains(dsn, "?"):
+		separator = "&"
+	case strings.Contains(dsn, "://"):
+		separator = "?"
+	}
+	return fmt.Sprintf("%s%spool_max_conns=%d", dsn, separator, n)
 }
 
 // BenchmarkHandlers prints, for each request on each engine, how many requests a

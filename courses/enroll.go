@@ -288,9 +288,9 @@ func (s *Service) nameLearners(ctx context.Context, list []Enrollment) error {
 // usernames returns the usernames of users, in any order and repeated, by one statement.
 func (s *Service) usernames(ctx context.Context, ids []core.UserID) (map[core.UserID]string, error) {
 	slices.Sort(ids)
-	users, err := s.users.UsersByID(ctx, slices.Compact(ids))
-	names := make(map[core.UserID]string, len(users))
-	for _, u := range users {
+	found, err := s.users.NamesByID(ctx, slices.Compact(ids))
+	names := make(map[core.UserID]string, len(found))
+	for _, u := range found {
 		names[u.ID] = u.Username
 	}
 	return names, err

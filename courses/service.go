@@ -16,6 +16,7 @@ import (
 // Users is what the catalogue asks accounts for: the people on a page.
 type Users interface {
 	UsersByID(ctx context.Context, ids []core.UserID) ([]accounts.User, error)
+	NamesByID(ctx context.Context, ids []core.UserID) ([]accounts.Name, error)
 	UserByUsername(ctx context.Context, username string) (accounts.User, error)
 }
 
@@ -216,14 +217,14 @@ func (s *Service) nameTeachers(ctx context.Context, list []Course) error {
 			ids = append(ids, c.Teacher.ID)
 		}
 	}
-	users, err := s.users.UsersByID(ctx, ids)
+	names, err := s.users.NamesByID(ctx, ids)
 	if err != nil {
 		return err
 	}
 	for i := range list {
-		for _, u := range users {
-			if u.ID == list[i].Teacher.ID {
-				list[i].Teacher.Username, list[i].Teacher.Name = u.Username, u.Name()
+		for _, n := range names {
+			if n.ID == list[i].Teacher.ID {
+				list[i].Teacher.Username, list[i].Teacher.Name = n.Username, n.Name
 			}
 		}
 	}

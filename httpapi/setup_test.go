@@ -38,6 +38,8 @@ type noAccounts struct{ accounts.Store }
 
 func (noAccounts) UsersByID(context.Context, []core.UserID) ([]accounts.User, error) { return nil, nil }
 
+func (noAccounts) NamesByID(context.Context, []core.UserID) ([]accounts.Name, error) { return nil, nil }
+
 type noReviews struct{ reviews.Store }
 
 // freshKeys keeps no key.

@@ -29,9 +29,11 @@ func (s *Service) Create(ctx context.Context, by core.Actor, course string, in N
 	t := s.trail(by)
 	key := s.key(by, "reviews.create", int64(ref.ID), in.Key, in, t.at)
 	r := Review{Course: ref.ID, User: by.UserID, Rating: in.Rating, Text: in.Text, CreatedAt: t.at, UpdatedAt: t.at}
+	var found judgement
 	refused := s.c.Validate.Struct(in)
 	if refused == nil {
-		r.Status, r.Reason, r.Trust, refused = s.judge(ctx, by, ref, &r, t.at)
+		found, refused = s.judge(ctx, by, ref, &r, t.at)
+		r.Status, r.Reason, r.Trust = found.status, found.reason, found.trust
 	}
 	if refused != nil && key.Key == "" {
 		return Review{}, refused
@@ -50,7 +52,12 @@ func (s *Service) Create(ctx context.Context, by core.Actor, course string, in N
 		return Review{}, err
 	}
 	made.Slug = ref.Slug
-	return s.answer(ctx, by, made)
+	if found.author.ID == 0 { // a key that has its answer, and is no longer eligible
+		return s.answer(ctx, by, made)
+	}
+	masked(by, &made)
+	made.Author = found.author
+	return made, nil
 }
 
 // insert adds a review and counts it.
@@ -109,46 +116,55 @@ func (s *Service) key(by core.Actor, operation string, about int64, key string, 
 // its ends.
 func trimmed(text string) string { return strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n")) }
 
-// judge returns what becomes of a review that its author writes or has changed, and why,
-// and how far it is to be trusted; or ErrNotEligible.
-func (s *Service) judge(ctx context.Context, by core.Actor, course courses.Ref, r *Review, at time.Time) (Status, string, int, error) {
+// judgement is what becomes of a review that its author writes or has changed.
+type judgement struct {
+	status Status
+	reason string // why it is not published
+	trust  int
+	author Person
+}
+
+// judge looks at a review that its author writes or has changed, or fails with
+// ErrNotEligible.
+func (s *Service) judge(ctx context.Context, by core.Actor, course courses.Ref, r *Review, at time.Time) (judgement, error) {
 	l, err := s.learner(ctx, course.ID, by.UserID)
 	if err != nil {
-		return "", "", 0, err
+		return judgement{}, err
 	}
 	if reasons := s.obstacles(by, course, l); len(reasons) > 0 {
-		return "", "", 0, notEligible(reasons)
+		return judgement{}, notEligible(reasons)
 	}
 	recent, err := s.c.Store.Reviews(ctx, Query{User: by.UserID, Limit: MaxRecent + 1})
 	if err != nil {
-		return "", "", 0, err
+		return judgement{}, err
 	}
 	recent = slices.DeleteFunc(recent, func(other Review) bool { return other.ID == r.ID })
 	recent = recent[:min(len(recent), MaxRecent)]
-	age, err := s.accountAge(ctx, by.UserID, at)
+	author, age, err := s.author(ctx, by.UserID, at)
 	if err != nil {
-		return "", "", 0, err
+		return judgement{}, err
 	}
 	verdict, err := s.c.Moderator.Check(ctx, Draft{Course: course.ID, User: by.UserID, Review: r.ID, Rating: r.Rating, Text: r.Text, At: at, Recent: recent})
 	if err != nil {
-		return "", "", 0, err
+		return judgement{}, err
 	}
-	status, reason := Published, ""
+	j := judgement{status: Published, trust: Trust(l.Percent, age, since(recent, at.Add(-time.Hour))), author: author}
 	switch {
 	case verdict.Hold:
-		status, reason = Pending, verdict.Reason
+		j.status, j.reason = Pending, verdict.Reason
 	case s.c.PreModerate:
-		status, reason = Pending, HeldPolicy
+		j.status, j.reason = Pending, HeldPolicy
 	}
-	return status, reason, Trust(l.Percent, age, since(recent, at.Add(-time.Hour))), nil
+	return j, nil
 }
 
-func (s *Service) accountAge(ctx context.Context, user core.UserID, at time.Time) (time.Duration, error) {
+// author returns who writes, and how long they have had their account.
+func (s *Service) author(ctx context.Context, user core.UserID, at time.Time) (Person, time.Duration, error) {
 	found, err := s.c.Users.UsersByID(ctx, []core.UserID{user})
 	if err != nil || len(found) == 0 {
-		return 0, err
+		return Person{ID: user}, 0, err
 	}
-	return at.Sub(found[0].CreatedAt), nil
+	return Person{ID: user, Username: found[0].Username, Name: found[0].Name()}, at.Sub(found[0].CreatedAt), nil
 }
 
 // Trust returns how far a review is to be trusted, 0 to 100: half the percentage that
@@ -181,7 +197,7 @@ func (s *Service) Edit(ctx context.Context, by core.Actor, id ReviewID, in Chang
 	}
 	t := s.trail(by)
 	draft := in.apply(before)
-	status, reason, trust, err := s.judge(ctx, by, course, &draft, t.at)
+	found, err := s.judge(ctx, by, course, &draft, t.at)
 	if err != nil {
 		return Review{}, err
 	}
@@ -190,8 +206,8 @@ func (s *Service) Edit(ctx context.Context, by core.Actor, id ReviewID, in Chang
 		if now.Rating == was.Rating && now.Text == was.Text {
 			return was, nil
 		}
-		now.Status, now.Reason = edited(was, status, reason)
-		now.Trust, now.UpdatedAt = trust, t.at
+		now.Status, now.Reason = edited(was, found.status, found.reason)
+		now.Trust, now.UpdatedAt = found.trust, t.at
 		return now, t.write(ctx, tx, stats, was, &now, Edit, "", EventEdited)
 	})
 }

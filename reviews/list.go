@@ -192,14 +192,14 @@ func (s *Service) name(ctx context.Context, people []*Person) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	users, err := s.c.Users.UsersByID(ctx, ids)
+	names, err := s.c.Users.NamesByID(ctx, ids)
 	if err != nil {
 		return err
 	}
 	for _, p := range people {
-		for _, u := range users {
-			if u.ID == p.ID {
-				p.Username, p.Name = u.Username, u.Name()
+		for _, n := range names {
+			if n.ID == p.ID {
+				p.Username, p.Name = n.Username, n.Name
 			}
 		}
 	}

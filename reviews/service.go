@@ -26,9 +26,11 @@ type Courses interface {
 	ReviewNumbers(ctx context.Context, ids []courses.CourseID) (map[courses.CourseID]courses.ReviewNumbers, error)
 }
 
-// Users is what reviews ask accounts for: the people on a page.
+// Users is what reviews ask accounts for: the people on a page, and since when who
+// writes has had their account.
 type Users interface {
 	UsersByID(ctx context.Context, ids []core.UserID) ([]accounts.User, error)
+	NamesByID(ctx context.Context, ids []core.UserID) ([]accounts.Name, error)
 }
 
 // Learner is what somebody is to a course.

@@ -88,11 +88,27 @@ func (s suite) users() {
 		require.Equal(t, out, got)
 		require.Empty(t, insertUsers(t, b))
 	})
-	s.run("UsersByID without ids gives no users and no statement", func(t *testing.T, b *storage.Backend) {
+	s.run("NamesByID gives each name once, of who has no full name the username", func(t *testing.T, b *storage.Backend) {
+		nameless := person("nameless")
+		nameless.FullName = ""
+		made := insertUsers(t, b, person("anna"), nameless)
+		ctx, queries := storage.CountQueries(timeout(t))
+		got, err := b.Accounts.NamesByID(ctx, []core.UserID{made[1].ID, 1 << 40, made[0].ID, made[1].ID})
+		require.NoError(t, err)
+		require.LessOrEqual(t, queries.Count(), 1, "NamesByID is one statement")
+		slices.SortFunc(got, func(a, b accounts.Name) int { return cmp.Compare(a.ID, b.ID) })
+		require.Equal(t, []accounts.Name{
+			{ID: made[0].ID, Username: "anna", Name: made[0].FullName}, {ID: made[1].ID, Username: "nameless", Name: "nameless"},
+		}, got)
+	})
+	s.run("UsersByID and NamesByID without ids give nothing and make no statement", func(t *testing.T, b *storage.Backend) {
 		ctx, queries := storage.CountQueries(timeout(t))
 		got, err := b.Accounts.UsersByID(ctx, nil)
 		require.NoError(t, err)
 		require.Empty(t, got)
+		names, err := b.Accounts.NamesByID(ctx, nil)
+		require.NoError(t, err)
+		require.Empty(t, names)
 		require.Zero(t, queries.Count())
 	})
 	s.run("times come back in UTC to the microsecond", func(t *testing.T, b *storage.Backend) {

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -104,6 +105,18 @@ func (r accountsReader) UsersByID(ctx context.Context, ids []core.UserID) ([]acc
 	}
 	where, args := in(r.db, "id", ids)
 	return r.users(ctx, selectUsers+where, args...)
+}
+
+func (r accountsReader) NamesByID(ctx context.Context, ids []core.UserID) ([]accounts.Name, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	where, args := in(r.db, "id", ids)
+	return readAll(ctx, r.session, "SELECT id, username, full_name FROM ustat_users WHERE "+where, args, func(rows *sql.Rows, n *accounts.Name) error {
+		err := rows.Scan(&n.ID, &n.Username, &n.Name)
+		n.Name = cmp.Or(n.Name, n.Username)
+		return err
+	})
 }
 
 func (r accountsReader) UsersByName(ctx context.Context, usernames, emails []string) ([]accounts.User, error) {

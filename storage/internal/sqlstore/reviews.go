@@ -60,6 +60,15 @@ var reviewStatus = map[reviews.Status]string{
 var reviewKeys = map[reviews.Sort]string{reviews.Recent: "created_at", reviews.Helpful: "helpful", reviews.Rating: "rating"}
 
 func (r reviewsReader) Reviews(ctx context.Context, q reviews.Query) ([]reviews.Review, error) {
+	if q.Status != "" && reviewStatus[q.Status] == "" {
+		return nil, nil
+	}
+	query, args := r.db.reviewsPage(q)
+	return readAll(ctx, r.session, query, args, scanReview)
+}
+
+// reviewsPage returns the query of a page of reviews.
+func (d *DB) reviewsPage(q reviews.Query) (query string, args []any) {
 	var s statement
 	key, ok := reviewKeys[q.Sort]
 	if !ok {
@@ -72,11 +81,7 @@ func (r reviewsReader) Reviews(ctx context.Context, q reviews.Query) ([]reviews.
 		s.and("user_id = ?", q.User)
 	}
 	if q.Status != "" {
-		text := reviewStatus[q.Status]
-		if text == "" {
-			return nil, nil
-		}
-		s.and("status = " + text)
+		s.and("status = " + reviewStatus[q.Status])
 	}
 	than, direction := " < ", " DESC"
 	if q.OldestFirst {
@@ -85,15 +90,14 @@ func (r reviewsReader) Reviews(ctx context.Context, q reviews.Query) ([]reviews.
 	if q.After != nil {
 		var value any = q.After.Key
 		if q.Sort == reviews.Recent {
-			value = r.db.timeValue(time.UnixMicro(q.After.Key).UTC())
+			value = d.timeValue(time.UnixMicro(q.After.Key).UTC())
 		}
 		s.and("("+key+", id)"+than+"(?, ?)", value, q.After.ID)
 	}
 	if len(s.where) == 0 {
 		s.and("1 = 1")
 	}
-	query := selectReviews + strings.Join(s.where, " AND ") + " ORDER BY " + key + direction + ", id" + direction + " LIMIT ?"
-	return readAll(ctx, r.session, query, append(s.args, q.Limit), scanReview)
+	return selectReviews + strings.Join(s.where, " AND ") + " ORDER BY " + key + direction + ", id" + direction + " LIMIT ?", append(s.args, q.Limit)
 }
 
 func (r reviewsReader) ReviewsOf(ctx context.Context, pairs []reviews.Pair) ([]reviews.Review, error) {
