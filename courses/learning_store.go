@@ -60,7 +60,7 @@ type LearningReader interface {
 	// order of their ids.
 	Prerequisites(ctx context.Context, course CourseID) ([]Course, error)
 	// Unmet returns the ids of the prerequisites of a course that a user has not
-	// completed, in order.
+	// completed, in order. What was completed and refunded since does not count.
 	Unmet(ctx context.Context, course CourseID, user core.UserID) ([]CourseID, error)
 	// Bookmarked returns up to q.Limit courses behind q.After that a user has marked, the
 	// latest first by (At, course), each with the place of its mark: At in Unix

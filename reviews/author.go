@@ -13,7 +13,8 @@ import (
 )
 
 // Create adds the review of the actor on a course. It is published and counted at once,
-// or Pending where Config.PreModerate or the Moderator say so. Who may not review the
+// or Pending where Config.PreModerate, the Moderator or the end of the last one that the
+// actor had of the course (HeldAgain) say so. Who may not review the
 // course gets ErrNotEligible, who has reviewed it ErrReviewed. With a Key, the same input
 // again gives the review that the first call made.
 func (s *Service) Create(ctx context.Context, by core.Actor, course string, in New) (Review, error) {
@@ -66,6 +67,13 @@ func (s *Service) insert(ctx context.Context, tx Tx, t trail, r Review) (Review,
 	if err != nil {
 		return Review{}, err
 	}
+	held, err := heldAgain(ctx, tx, r)
+	if err != nil {
+		return Review{}, err
+	}
+	if held && r.Status == Published {
+		r.Status, r.Reason = Pending, HeldAgain
+	}
 	list, err := tx.InsertReviews(ctx, r)
 	if err != nil {
 		return Review{}, err
@@ -80,6 +88,21 @@ func (s *Service) insert(ctx context.Context, tx Tx, t trail, r Review) (Review,
 		}
 	}
 	return r, t.changed(ctx, tx, EventCreated, &r, Changed{})
+}
+
+// HeldAgain is why a review waits whose author has deleted one of the course that was not
+// published, that was reported, or had it deleted by somebody else.
+const HeldAgain = "again"
+
+// heldAgain reports whether the last review that the author had of the course went in a
+// way that another one must wait for an admin. Its caller holds the lock of the course's
+// numbers, as who deletes does.
+func heldAgain(ctx context.Context, tx Tx, r Review) (bool, error) {
+	last, err := tx.Deleted(ctx, r.User, r.Course, 1)
+	if err != nil || len(last) == 0 {
+		return false, err
+	}
+	return last[0].Status != Published || last[0].Reason == HeldReported || last[0].By.ID != r.User, nil
 }
 
 // rated writes numbers that have changed, with what that does to the trend, and says so.
@@ -139,7 +162,11 @@ func (s *Service) judge(ctx context.Context, by core.Actor, course courses.Ref, 
 		return judgement{}, err
 	}
 	recent = slices.DeleteFunc(recent, func(other Review) bool { return other.ID == r.ID })
-	recent = recent[:min(len(recent), MaxRecent)]
+	deleted, err := s.c.Store.Deleted(ctx, by.UserID, 0, MaxRecent)
+	if err != nil {
+		return judgement{}, err
+	}
+	recent = withDeleted(recent, deleted)
 	author, age, err := s.author(ctx, by.UserID, at)
 	if err != nil {
 		return judgement{}, err
@@ -156,6 +183,18 @@ func (s *Service) judge(ctx context.Context, by core.Actor, course courses.Ref, 
 		j.status, j.reason = Pending, HeldPolicy
 	}
 	return j, nil
+}
+
+// withDeleted adds reviews that their author has deleted, as if each were written when it
+// was deleted, and leaves the latest MaxRecent.
+func withDeleted(recent []Review, deleted []Revision) []Review {
+	for _, d := range deleted {
+		recent = append(recent, Review{
+			ID: d.Review, Course: d.Course, User: d.User, Rating: d.Rating, Text: d.Text, Status: d.Status, CreatedAt: d.At, UpdatedAt: d.At,
+		})
+	}
+	slices.SortStableFunc(recent, func(a, b Review) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	return recent[:min(len(recent), MaxRecent)]
 }
 
 // author returns who writes, and how long they have had their account.
@@ -238,7 +277,7 @@ func edited(was Review, status Status, reason string) (Status, string) {
 }
 
 // Delete removes the review of the actor, or as an admin any; its history stays. Its
-// author may review the course again.
+// author may review the course again, which may have to wait: HeldAgain.
 func (s *Service) Delete(ctx context.Context, by core.Actor, id ReviewID, ifVersion int64) error {
 	ctx = core.WithOperation(ctx, "reviews.Delete")
 	before, _, err := s.visible(ctx, by, id)
@@ -263,7 +302,11 @@ func (s *Service) Delete(ctx context.Context, by core.Actor, id ReviewID, ifVers
 
 // remove deletes a review, whose lock its caller holds, and no longer counts it.
 func (t trail) remove(ctx context.Context, tx Tx, stats Stats, was Review) error {
-	if err := tx.AddRevision(ctx, t.revision(was, Delete, "")); err != nil {
+	reason := ""
+	if was.Reports > 0 {
+		reason = HeldReported
+	}
+	if err := tx.AddRevision(ctx, t.revision(was, Delete, reason)); err != nil {
 		return err
 	}
 	if err := tx.DeleteReview(ctx, was.ID); err != nil {

@@ -25,7 +25,8 @@ type Draft struct {
 	Text    string
 	At      time.Time
 	// Recent are the author's latest reviews without that one, at most MaxRecent, the
-	// newest first; none of a comment.
+	// newest first; none of a comment. Deleted ones are among them, with the time of
+	// their end as CreatedAt and UpdatedAt.
 	Recent []Review
 }
 

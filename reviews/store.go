@@ -92,6 +92,9 @@ type Reader interface {
 	// History returns up to limit revisions of a review, also of one that is deleted,
 	// with an id less than before (0: any), the newest first.
 	History(ctx context.Context, review ReviewID, before int64, limit int) ([]Revision, error)
+	// Deleted returns up to limit revisions with the Action Delete of reviews that a user
+	// wrote, of one course or with 0 of any, the newest first.
+	Deleted(ctx context.Context, user core.UserID, course courses.CourseID, limit int) ([]Revision, error)
 }
 
 // Tx is the only place where writes exist. An error that a comment names leaves it

@@ -182,13 +182,18 @@ func (s suite) around() {
 
 		done := enrollment(cl.courses[1], 7)
 		done.Status, done.CompletedAt, done.EndedAt = courses.Cancelled, day, day
-		enroll(t, b, done, enrollment(cl.courses[0], 7))
+		back := done
+		back.User, back.Status = 9, courses.Refunded
+		enroll(t, b, done, enrollment(cl.courses[0], 7), back)
 		unmet, err := b.Courses.Unmet(timeout(t), ids[2], 7)
 		require.NoError(t, err)
 		require.Equal(t, []courses.CourseID{ids[0]}, unmet, "what was completed once is met, what is only begun is not")
 		unmet, err = b.Courses.Unmet(timeout(t), ids[2], 8)
 		require.NoError(t, err)
 		require.Equal(t, ids[:2], unmet)
+		unmet, err = b.Courses.Unmet(timeout(t), ids[2], 9)
+		require.NoError(t, err)
+		require.Equal(t, ids[:2], unmet, "what was refunded does not count")
 		set(ids[2])
 		require.Empty(t, slugs(ids[2]))
 		require.Zero(t, bySlug(t, b, "three").PrerequisiteCount)

@@ -230,6 +230,37 @@ func (s suite) reviews() {
 		require.Len(t, got.Text, len(r.Text)+workers*each, "an update was lost")
 		require.EqualValues(t, 1+workers*each, got.Version)
 	})
+	s.run("Deleted returns what a user has deleted, of one course or of any, the newest first", func(t *testing.T, b *storage.Backend) {
+		inReviews(t, b, func(ctx context.Context, tx reviews.Tx) error {
+			for i, r := range []reviews.Revision{
+				{Course: 3, User: 4, Action: reviews.Delete},
+				{Course: 3, User: 4, Action: reviews.Edit},
+				{Course: 5, User: 4, Action: reviews.Delete},
+				{Course: 3, User: 6, Action: reviews.Delete},
+				{Course: 3, User: 4, Action: reviews.Delete},
+			} {
+				r.Review, r.Rating, r.Status, r.At = reviews.ReviewID(i+1), 1, reviews.Hidden, day
+				if err := tx.AddRevision(ctx, r); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		for _, c := range []struct {
+			course courses.CourseID
+			limit  int
+			want   []reviews.ReviewID
+		}{{0, 9, []reviews.ReviewID{5, 3, 1}}, {3, 9, []reviews.ReviewID{5, 1}}, {3, 1, []reviews.ReviewID{5}}, {7, 9, nil}} {
+			found, err := b.Reviews.Deleted(timeout(t), 4, c.course, c.limit)
+			require.NoError(t, err)
+			var got []reviews.ReviewID
+			for _, r := range found {
+				require.Equal(t, reviews.Hidden, r.Status)
+				got = append(got, r.Review)
+			}
+			require.Equal(t, c.want, got)
+		}
+	})
 	s.run("History returns the revisions of a review, the newest first, behind an id", func(t *testing.T, b *storage.Backend) {
 		inReviews(t, b, func(ctx context.Context, tx reviews.Tx) error {
 			for i := range 5 {

@@ -229,7 +229,7 @@ func (r coursesReader) Prerequisites(ctx context.Context, course courses.CourseI
 // Unmet implements courses.LearningReader.
 func (r coursesReader) Unmet(ctx context.Context, course courses.CourseID, user core.UserID) ([]courses.CourseID, error) {
 	return readAll(ctx, r.session, "SELECT p.before_id FROM ustat_prerequisites AS p WHERE p.course_id = ? AND NOT EXISTS"+
-		" (SELECT 1 FROM ustat_enrollments AS e WHERE e.course_id = p.before_id AND e.user_id = ? AND e.completed_at IS NOT NULL) ORDER BY p.before_id",
+		" (SELECT 1 FROM ustat_enrollments AS e WHERE e.course_id = p.before_id AND e.user_id = ? AND e.completed_at IS NOT NULL AND e.status <> 'refunded') ORDER BY p.before_id",
 		[]any{course, user}, scanOne[courses.CourseID])
 }
 

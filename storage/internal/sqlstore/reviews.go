@@ -178,17 +178,27 @@ func (r reviewsReader) Reports(ctx context.Context, review reviews.ReviewID, aft
 		})
 }
 
+const selectRevisions = "SELECT id, review_id, course_id, user_id, action, rating, text, status, reason, actor_id, created_at FROM ustat_review_history WHERE "
+
+func scanRevision(rows *sql.Rows, v *reviews.Revision) error {
+	err := rows.Scan(&v.ID, &v.Review, &v.Course, &v.User, &v.Action, &v.Rating, &v.Text, &v.Status, &v.Reason, &v.By.ID, &v.At)
+	v.At = v.At.UTC()
+	return err
+}
+
 func (r reviewsReader) History(ctx context.Context, review reviews.ReviewID, before int64, limit int) ([]reviews.Revision, error) {
 	if before <= 0 {
 		before = 1<<63 - 1
 	}
-	return readAll(ctx, r.session, "SELECT id, review_id, course_id, user_id, action, rating, text, status, reason, actor_id, created_at"+
-		" FROM ustat_review_history WHERE review_id = ? AND id < ? ORDER BY id DESC LIMIT ?", []any{review, before, limit},
-		func(rows *sql.Rows, v *reviews.Revision) error {
-			err := rows.Scan(&v.ID, &v.Review, &v.Course, &v.User, &v.Action, &v.Rating, &v.Text, &v.Status, &v.Reason, &v.By.ID, &v.At)
-			v.At = v.At.UTC()
-			return err
-		})
+	return readAll(ctx, r.session, selectRevisions+"review_id = ? AND id < ? ORDER BY id DESC LIMIT ?", []any{review, before, limit}, scanRevision)
+}
+
+func (r reviewsReader) Deleted(ctx context.Context, user core.UserID, course courses.CourseID, limit int) ([]reviews.Revision, error) {
+	where, args := "user_id = ? AND action = 'delete'", []any{user}
+	if course != 0 {
+		where, args = where+" AND course_id = ?", append(args, course)
+	}
+	return readAll(ctx, r.session, selectRevisions+where+" ORDER BY id DESC LIMIT ?", append(args, limit), scanRevision)
 }
 
 // reviewsStore implements reviews.Store.

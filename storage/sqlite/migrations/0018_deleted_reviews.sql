@@ -1,0 +1,1 @@
+CREATE INDEX ustat_review_history_deleted ON ustat_review_history (user_id, id) WHERE action = 'delete';
