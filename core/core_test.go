@@ -206,8 +206,10 @@ func TestValidationNamesEveryBadField(t *testing.T) {
 	for _, x := range e.Violations {
 		fields = append(fields, x.Field+" "+x.Code+" "+x.Limit+" "+x.Got)
 	}
-	require.Equal(t, []string{"title max 3 abcd", "slug slug  -", "role role  root", "seats max 9 12", "weight max 9 10", "name max 2 abc",
-		"tags max 1 2", "token max 3 ", "key max 3 ", "none required  "}, fields)
+	require.Equal(t, []string{
+		"title max 3 abcd", "slug slug  -", "role role  root", "seats max 9 12", "weight max 9 10", "name max 2 abc",
+		"tags max 1 2", "token max 3 ", "key max 3 ", "none required  ",
+	}, fields)
 }
 
 func TestNestedUseIsSeenByItsContext(t *testing.T) {
