@@ -73,19 +73,18 @@ func seatedStatus(e *Enrollment) EnrollmentStatus {
 
 // put adds or writes an enrollment and returns it as it is stored.
 func put(ctx context.Context, tx Tx, seats *Seats, e Enrollment) (Enrollment, error) {
-	if e.ID == 0 { // then nothing is done yet, and all else is known
+	added := e.ID == 0
+	if added { // then nothing is done yet, and all else is known
 		made, err := tx.InsertEnrollments(ctx, []Enrollment{e})
 		if err != nil {
 			return e, err
 		}
 		e = made[0]
 		e.Slug, e.Title, e.Lessons = seats.Slug, seats.Title, seats.Lessons
-		return e, fault.Hit("courses.seat.after_write")
-	}
-	if err := tx.UpdateEnrollments(ctx, []Enrollment{e}); err != nil {
+	} else if err := tx.UpdateEnrollments(ctx, []Enrollment{e}); err != nil {
 		return e, err
 	}
-	if err := fault.Hit("courses.seat.after_write"); err != nil {
+	if err := fault.Hit("courses.seat.after_write"); err != nil || added {
 		return e, err
 	}
 	return tx.EnrollmentByID(ctx, e.ID)
