@@ -45,3 +45,15 @@ func (a Actor) IsAnonymous() bool { return a.UserID == 0 }
 
 // IsAdmin reports whether the actor is a signed-in admin.
 func (a Actor) IsAdmin() bool { return a.UserID != 0 && a.Role == Admin }
+
+// RequireAdmin returns nil for an admin, ErrUnauthenticated for nobody signed in, and
+// ErrForbidden for others.
+func (a Actor) RequireAdmin() error {
+	switch {
+	case a.IsAdmin():
+		return nil
+	case a.IsAnonymous():
+		return ErrUnauthenticated
+	}
+	return ErrForbidden
+}

@@ -47,7 +47,7 @@ type CouponEdit struct {
 // CreateCoupon adds a coupon. Only an admin may. A taken code is ErrCouponTaken.
 func (s *Service) CreateCoupon(ctx context.Context, by core.Actor, in NewCoupon) (Coupon, error) {
 	ctx = core.WithOperation(ctx, "courses.CreateCoupon")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return Coupon{}, err
 	}
 	bad := s.check(in)
@@ -85,7 +85,7 @@ func (s *Service) CreateCoupon(ctx context.Context, by core.Actor, in NewCoupon)
 // Only an admin may.
 func (s *Service) EditCoupon(ctx context.Context, by core.Actor, code string, in CouponEdit) (Coupon, error) {
 	ctx = core.WithOperation(ctx, "courses.EditCoupon")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return Coupon{}, err
 	}
 	bad := s.check(in)
@@ -126,7 +126,7 @@ func (s *Service) EditCoupon(ctx context.Context, by core.Actor, code string, in
 // admin may.
 func (s *Service) DeleteCoupon(ctx context.Context, by core.Actor, code string) error {
 	ctx = core.WithOperation(ctx, "courses.DeleteCoupon")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return err
 	}
 	t := s.trail(by)
@@ -145,7 +145,7 @@ func (s *Service) DeleteCoupon(ctx context.Context, by core.Actor, code string) 
 // Coupon returns a coupon, to admins.
 func (s *Service) Coupon(ctx context.Context, by core.Actor, code string) (Coupon, error) {
 	ctx = core.WithOperation(ctx, "courses.Coupon")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return Coupon{}, err
 	}
 	return s.store.CouponByCode(ctx, code)
@@ -154,7 +154,7 @@ func (s *Service) Coupon(ctx context.Context, by core.Actor, code string) (Coupo
 // Coupons returns a page of the coupons by code without case, to admins.
 func (s *Service) Coupons(ctx context.Context, by core.Actor, page core.Page) (Page[Coupon], error) {
 	ctx = core.WithOperation(ctx, "courses.Coupons")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return Page[Coupon]{}, err
 	}
 	return core.ReadPage(s.cursors, "coupons", page,

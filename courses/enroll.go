@@ -271,16 +271,22 @@ func (s *Service) answerEnrollment(ctx context.Context, e Enrollment) (Enrollmen
 
 // nameLearners fills the usernames of enrollments by one statement.
 func (s *Service) nameLearners(ctx context.Context, list []Enrollment) error {
+	return nameUsers(ctx, s, list, func(e *Enrollment) (core.UserID, *string) { return e.User, &e.Username })
+}
+
+// nameUsers fills the username that belongs to each of a list by one statement.
+func nameUsers[T any](ctx context.Context, s *Service, list []T, of func(*T) (core.UserID, *string)) error {
 	ids := make([]core.UserID, len(list))
-	for i, e := range list {
-		ids[i] = e.User
+	for i := range list {
+		ids[i], _ = of(&list[i])
 	}
 	names, err := s.usernames(ctx, ids)
 	if err != nil {
 		return err
 	}
 	for i := range list {
-		list[i].Username = names[list[i].User]
+		id, name := of(&list[i])
+		*name = names[id]
 	}
 	return nil
 }

@@ -103,16 +103,5 @@ func (s *Service) orderQuery(ctx context.Context, by core.Actor, f OrderFilter) 
 
 // nameBuyers fills the usernames of orders by one statement.
 func (s *Service) nameBuyers(ctx context.Context, list []Order) error {
-	ids := make([]core.UserID, len(list))
-	for i, o := range list {
-		ids[i] = o.User
-	}
-	names, err := s.usernames(ctx, ids)
-	if err != nil {
-		return err
-	}
-	for i := range list {
-		list[i].Username = names[list[i].User]
-	}
-	return nil
+	return nameUsers(ctx, s, list, func(o *Order) (core.UserID, *string) { return o.User, &o.Username })
 }

@@ -98,17 +98,6 @@ func (s scope) may(by core.Actor, c *Course, want right) error {
 	return nil
 }
 
-// adminsOnly is the right to categories and tags.
-func adminsOnly(by core.Actor) error {
-	switch {
-	case by.IsAnonymous():
-		return core.ErrUnauthenticated
-	case !by.IsAdmin():
-		return core.ErrForbidden
-	}
-	return nil
-}
-
 // audited reports whether a change by the actor leaves a row in the audit log even
 // where the operation itself is not a privileged one.
 func audited(by core.Actor, c *Course) bool { return by.UserID != c.Teacher.ID }

@@ -15,7 +15,7 @@ import (
 // is a core.ErrInvalid naming "parent".
 func (s *Service) CreateCategory(ctx context.Context, by core.Actor, in NewCategory) (Category, error) {
 	ctx = core.WithOperation(ctx, "courses.CreateCategory")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return Category{}, err
 	}
 	in.Name = line(in.Name)
@@ -56,7 +56,7 @@ func (s *Service) CreateCategory(ctx context.Context, by core.Actor, in NewCateg
 // core.ErrInvalid naming "parent".
 func (s *Service) EditCategory(ctx context.Context, by core.Actor, slug string, in CategoryEdit) (Category, error) {
 	ctx = core.WithOperation(ctx, "courses.EditCategory")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return Category{}, err
 	}
 	in.Name = linePtr(in.Name)
@@ -113,7 +113,7 @@ func (s *Service) EditCategory(ctx context.Context, by core.Actor, slug string, 
 // core.ErrInvalid naming "move_to").
 func (s *Service) DeleteCategory(ctx context.Context, by core.Actor, slug, moveTo string) error {
 	ctx = core.WithOperation(ctx, "courses.DeleteCategory")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return err
 	}
 	return s.changeTree(ctx, by, func(ctx context.Context, tx Tx, t tree, trail trail) error {
@@ -275,7 +275,7 @@ func (s *Service) Tag(ctx context.Context, slug string) (Tag, error) {
 // CreateTag adds a tag. A slug that is taken, given or made, is ErrSlugTaken.
 func (s *Service) CreateTag(ctx context.Context, by core.Actor, in NewTag) (Tag, error) {
 	ctx = core.WithOperation(ctx, "courses.CreateTag")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return Tag{}, err
 	}
 	in.Name = line(in.Name)
@@ -304,7 +304,7 @@ func tagSubject(t Tag) string { return "tag/" + strconv.FormatInt(int64(t.ID), 1
 // from then on.
 func (s *Service) EditTag(ctx context.Context, by core.Actor, slug string, in TagEdit) (Tag, error) {
 	ctx = core.WithOperation(ctx, "courses.EditTag")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return Tag{}, err
 	}
 	in.Name = linePtr(in.Name)
@@ -346,7 +346,7 @@ func (s *Service) EditTag(ctx context.Context, by core.Actor, slug string, in Ta
 // DeleteTag takes a tag off all courses and removes it.
 func (s *Service) DeleteTag(ctx context.Context, by core.Actor, slug string) error {
 	ctx = core.WithOperation(ctx, "courses.DeleteTag")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return err
 	}
 	trail := s.trail(by)

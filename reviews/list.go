@@ -72,7 +72,7 @@ func (s *Service) Own(ctx context.Context, by core.Actor, filter Choice, page co
 // statements.
 func (s *Service) All(ctx context.Context, by core.Actor, filter Choice, page core.Page) (Page[Review], error) {
 	ctx = core.WithOperation(ctx, "reviews.All")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return Page[Review]{}, err
 	}
 	return s.all(ctx, by, Query{Status: filter.Status}, page)
@@ -82,7 +82,7 @@ func (s *Service) All(ctx context.Context, by core.Actor, filter Choice, page co
 // admin may. Three statements.
 func (s *Service) Queue(ctx context.Context, by core.Actor, page core.Page) (Page[Review], error) {
 	ctx = core.WithOperation(ctx, "reviews.Queue")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return Page[Review]{}, err
 	}
 	return s.all(ctx, by, Query{Status: Pending, OldestFirst: true}, page)

@@ -26,7 +26,7 @@ var decisions = map[Action]struct {
 // ErrTransition.
 func (s *Service) Moderate(ctx context.Context, by core.Actor, id ReviewID, in Decision) (Review, error) {
 	ctx = core.WithOperation(ctx, "reviews.Moderate")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return Review{}, err
 	}
 	before, _, err := s.visible(ctx, by, id)
@@ -58,7 +58,7 @@ func (s *Service) Moderate(ctx context.Context, by core.Actor, id ReviewID, in D
 // of one that is deleted. Only an admin may. Two statements.
 func (s *Service) History(ctx context.Context, by core.Actor, id ReviewID, page core.Page) (Page[Revision], error) {
 	ctx = core.WithOperation(ctx, "reviews.History")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return Page[Revision]{}, err
 	}
 	found, err := core.ReadPage(s.c.Cursors, "reviews.history/"+strconv.FormatInt(int64(id), 10), page, func(before int64, limit int) ([]Revision, error) {
@@ -120,7 +120,7 @@ func (s *Service) Report(ctx context.Context, by core.Actor, id ReviewID, in New
 // admin may. Two statements.
 func (s *Service) Reports(ctx context.Context, by core.Actor, id ReviewID, page core.Page) (Page[Report], error) {
 	ctx = core.WithOperation(ctx, "reviews.Reports")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return Page[Report]{}, err
 	}
 	found, err := core.ReadPage(s.c.Cursors, "reviews.reports/"+strconv.FormatInt(int64(id), 10), page, func(after core.UserID, limit int) ([]Report, error) {

@@ -24,17 +24,6 @@ func signedIn(by core.Actor) error {
 	return nil
 }
 
-// adminsOnly is the right to moderate.
-func adminsOnly(by core.Actor) error {
-	switch {
-	case by.IsAnonymous():
-		return core.ErrUnauthenticated
-	case !by.IsAdmin():
-		return core.ErrForbidden
-	}
-	return nil
-}
-
 // visible returns a review that the actor sees, and what they may do to its course. Two
 // statements, one more for a producer.
 func (s *Service) visible(ctx context.Context, by core.Actor, id ReviewID) (Review, courses.Ref, error) {

@@ -29,7 +29,7 @@ const maxDifferences = 1000
 // operators. Interrupted, it is called again.
 func (s *Service) RecomputeAggregates(ctx context.Context, by core.Actor, repair bool) ([]Difference, error) {
 	ctx = core.WithOperation(ctx, "reviews.RecomputeAggregates")
-	if err := adminsOnly(by); err != nil {
+	if err := by.RequireAdmin(); err != nil {
 		return nil, err
 	}
 	const block = 200

@@ -69,17 +69,22 @@ func exportUsers(ctx context.Context, e *exporter, out *sheet) error {
 	}))
 }
 
-func exportCourses(ctx context.Context, e *exporter, out *sheet) error {
-	if err := out.header("slug", "title", "description", "language", "category", "teacher", "price", "currency", "status", "tags", "created_at", "requirements", "capacity"); err != nil {
-		return err
-	}
+// courses hands over the courses by slug, a page at a time.
+func (e *exporter) courses(ctx context.Context, write func([]courses.Course) error) error {
 	return pages(ctx, exportTexts, func(ctx context.Context, last *courses.Course, limit int) ([]courses.Course, error) {
 		after := ""
 		if last != nil {
 			after = last.Slug
 		}
 		return e.backend.Courses.CoursesAfter(ctx, after, limit)
-	}, func(list []courses.Course) error {
+	}, write)
+}
+
+func exportCourses(ctx context.Context, e *exporter, out *sheet) error {
+	if err := out.header("slug", "title", "description", "language", "category", "teacher", "price", "currency", "status", "tags", "created_at", "requirements", "capacity"); err != nil {
+		return err
+	}
+	return e.courses(ctx, func(list []courses.Course) error {
 		ids := make([]core.UserID, len(list))
 		for i := range list {
 			ids[i] = list[i].Teacher.ID

@@ -222,13 +222,7 @@ func exportOpinions(ctx context.Context, e *exporter, out *sheet) error {
 	if err := out.header("course", "user", "rating", "text", "created_at", "status"); err != nil {
 		return err
 	}
-	return pages(ctx, exportTexts, func(ctx context.Context, last *courses.Course, limit int) ([]courses.Course, error) {
-		after := ""
-		if last != nil {
-			after = last.Slug
-		}
-		return e.backend.Courses.CoursesAfter(ctx, after, limit)
-	}, func(list []courses.Course) error {
+	return e.courses(ctx, func(list []courses.Course) error {
 		ids, slugs := make([]courses.CourseID, len(list)), make(map[courses.CourseID]string, len(list))
 		for i := range list {
 			ids[i], slugs[list[i].ID] = list[i].ID, list[i].Slug

@@ -84,24 +84,14 @@ func (r coursesReader) LessonsOf(ctx context.Context, modules []courses.ModuleID
 	return readAll(ctx, r.session, selectLessons+" WHERE "+where, args, lesson)
 }
 
-// LessonsAt implements courses.ContentReader. Blocks are filled up to a power of two,
-// so that there are few texts.
+// LessonsAt implements courses.ContentReader.
 func (r coursesReader) LessonsAt(ctx context.Context, places []courses.LessonPlace, visit func(courses.Lesson)) error {
 	places = slices.Compact(slices.SortedFunc(slices.Values(places), func(a, b courses.LessonPlace) int {
 		return cmp.Or(cmp.Compare(a.Module, b.Module), cmp.Compare(a.Position, b.Position))
 	}))
 	for block := range slices.Chunk(places, blockRows) {
-		n := 1
-		for n < len(block) {
-			n *= 2
-		}
-		args := make([]any, 0, 2*n)
-		for i := range n {
-			p := block[min(i, len(block)-1)]
-			args = append(args, p.Module, p.Position)
-		}
-		const value = "(CAST(? AS BIGINT), CAST(? AS BIGINT))"
-		_, err := readAll(ctx, r.session, selectLessons+" WHERE (l.module_id, l.position) IN (VALUES "+value+strings.Repeat(", "+value, n-1)+")", args,
+		pairs, args := pairTable(len(block), func(i int) (any, any) { return block[i].Module, block[i].Position })
+		_, err := readAll(ctx, r.session, selectLessons+" WHERE (l.module_id, l.position) IN "+pairs, args,
 			func(rows *sql.Rows, _ *struct{}) error {
 				var l courses.Lesson
 				err := scanLesson(rows, &l)

@@ -57,18 +57,25 @@ func (r coursesReader) ListCourses(ctx context.Context, q courses.ListQuery) ([]
 	if err != nil {
 		return nil, err
 	}
-	found := make([]courses.Course, len(rows))
+	return hits(ctx, r, rows, func(row *courseRow) (*courseRow, []int64) { return row, by.key(row) })
+}
+
+// hits returns rows as the courses of a list, with their tags by one statement; of
+// returns the course of a row and its keys in the list.
+func hits[T any](ctx context.Context, r coursesReader, rows []T, of func(*T) (*courseRow, []int64)) ([]courses.Hit, error) {
+	found, list := make([]courses.Course, len(rows)), make([]courses.Hit, len(rows))
 	for i := range rows {
-		found[i] = rows[i].course()
+		row, keys := of(&rows[i])
+		found[i] = row.course()
+		list[i].Position = courses.Position{Keys: keys, ID: int64(row.ID)}
 	}
 	if err := r.fillTags(ctx, found); err != nil {
 		return nil, err
 	}
-	hits := make([]courses.Hit, len(rows))
-	for i := range rows {
-		hits[i] = courses.Hit{Course: found[i], Position: courses.Position{Keys: by.key(&rows[i]), ID: int64(rows[i].ID)}}
+	for i := range found {
+		list[i].Course = found[i]
 	}
-	return hits, nil
+	return list, nil
 }
 
 // pageQuery returns the SELECT of a page.

@@ -179,7 +179,7 @@ func (r coursesReader) EnrollmentsOf(ctx context.Context, list []courses.CourseI
 	var all []courses.Enrollment
 	for start := 0; start < len(list); start += blockRows {
 		block := list[start:min(start+blockRows, len(list))]
-		pairs, args := r.pairs(len(block), func(i int) (any, any) { return block[i], users[start+i] })
+		pairs, args := pairTable(len(block), func(i int) (any, any) { return block[i], users[start+i] })
 		found, err := r.enrollments(ctx, " WHERE (e.course_id, e.user_id) IN "+pairs, args...)
 		if err != nil {
 			return nil, err
@@ -187,19 +187,6 @@ func (r coursesReader) EnrollmentsOf(ctx context.Context, list []courses.CourseI
 		all = append(all, found...)
 	}
 	return all, nil
-}
-
-// pairs returns a table of at least one pair of ids, filled up to a power of two, so
-// that there are few texts.
-func (r coursesReader) pairs(n int, pair func(i int) (any, any)) (string, []any) {
-	const value = "(CAST(? AS BIGINT), CAST(? AS BIGINT))"
-	full := roundUp(n)
-	args := make([]any, 0, 2*full)
-	for i := range full {
-		a, b := pair(min(i, n-1))
-		args = append(args, a, b)
-	}
-	return "(VALUES " + value + strings.Repeat(", "+value, full-1) + ")", args
 }
 
 // CompletedLessons implements courses.LearningReader.
@@ -262,16 +249,5 @@ func (r coursesReader) Bookmarked(ctx context.Context, q courses.BookmarkQuery) 
 	if err != nil {
 		return nil, err
 	}
-	found := make([]courses.Course, len(rows))
-	for i := range rows {
-		found[i] = rows[i].course()
-	}
-	if err := r.fillTags(ctx, found); err != nil {
-		return nil, err
-	}
-	hits := make([]courses.Hit, len(rows))
-	for i := range rows {
-		hits[i] = courses.Hit{Course: found[i], Position: courses.Position{Keys: []int64{rows[i].at.UnixMicro()}, ID: int64(rows[i].ID)}}
-	}
-	return hits, nil
+	return hits(ctx, r, rows, func(m *marked) (*courseRow, []int64) { return &m.courseRow, []int64{m.at.UnixMicro()} })
 }

@@ -57,16 +57,6 @@ func (r coursesReader) LessonRefs(ctx context.Context, places []courses.Place) (
 	return all, nil
 }
 
-// roundUp returns the power of two that a list is filled up to, so that there are few
-// texts.
-func roundUp(n int) int {
-	full := 1
-	for full < n {
-		full *= 2
-	}
-	return full
-}
-
 func scanProgress(rows *sql.Rows, p *courses.LessonProgress) error {
 	err := rows.Scan(&p.Enrollment, &p.Lesson, &p.CompletedAt)
 	p.CompletedAt = p.CompletedAt.UTC()
@@ -77,7 +67,7 @@ func scanProgress(rows *sql.Rows, p *courses.LessonProgress) error {
 func (r coursesReader) ProgressAt(ctx context.Context, list []courses.LessonProgress) ([]courses.LessonProgress, error) {
 	var all []courses.LessonProgress
 	for block := range slices.Chunk(list, blockRows) {
-		pairs, args := r.pairs(len(block), func(i int) (any, any) { return block[i].Enrollment, block[i].Lesson })
+		pairs, args := pairTable(len(block), func(i int) (any, any) { return block[i].Enrollment, block[i].Lesson })
 		found, err := readAll(ctx, r.session, "SELECT enrollment_id, lesson_id, completed_at FROM ustat_progress WHERE (enrollment_id, lesson_id) IN "+pairs, args, scanProgress)
 		if err != nil {
 			return nil, err

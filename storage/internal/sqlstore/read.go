@@ -74,6 +74,29 @@ func in[T ~int64 | ~string](d *DB, column string, values []T) (string, []any) {
 	return column + " IN (" + strings.Repeat("?, ", n-1) + "?)", args
 }
 
+// roundUp returns the power of two that a list is filled up to, so that there are few
+// texts.
+func roundUp(n int) int {
+	full := 1
+	for full < n {
+		full *= 2
+	}
+	return full
+}
+
+// pairTable returns a table of at least one pair of ids, filled up to a power of two, so
+// that there are few texts.
+func pairTable(n int, pair func(i int) (any, any)) (string, []any) {
+	const value = "(CAST(? AS BIGINT), CAST(? AS BIGINT))"
+	full := roundUp(n)
+	args := make([]any, 0, 2*full)
+	for i := range full {
+		a, b := pair(min(i, n-1))
+		args = append(args, a, b)
+	}
+	return "(VALUES " + value + strings.Repeat(", "+value, full-1) + ")", args
+}
+
 // numbered rewrites ? to $1, $2, … . The texts are constants without a ? in them.
 func numbered(query string) string {
 	var b strings.Builder

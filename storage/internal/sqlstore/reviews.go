@@ -104,18 +104,8 @@ func (r reviewsReader) ReviewsOf(ctx context.Context, pairs []reviews.Pair) ([]r
 	if len(pairs) == 0 {
 		return nil, nil
 	}
-	// As in does it: the number is rounded up by repeating the last one.
-	n := 1
-	for n < len(pairs) {
-		n *= 2
-	}
-	args := make([]any, 0, 2*n)
-	for i := range n {
-		p := pairs[min(i, len(pairs)-1)]
-		args = append(args, p.Course, p.User)
-	}
-	const pair = "(CAST(? AS BIGINT), CAST(? AS BIGINT))"
-	return readAll(ctx, r.session, selectReviews+"(course_id, user_id) IN (VALUES "+strings.Repeat(pair+", ", n-1)+pair+")", args, scanReview)
+	table, args := pairTable(len(pairs), func(i int) (any, any) { return pairs[i].Course, pairs[i].User })
+	return readAll(ctx, r.session, selectReviews+"(course_id, user_id) IN "+table, args, scanReview)
 }
 
 const selectReviewStats = "SELECT course_id, review_count, rating_sum, ones, twos, threes, fours, fives, version FROM ustat_review_stats WHERE "
