@@ -185,39 +185,11 @@ func (p *Platform) startTasks(ctx context.Context) error {
 	if err := p.prepareQueue(ctx); err != nil {
 		return err
 	}
-	if err := p.Tasks.Every(tasks.Periodic{Name: CleanupTask, Every: time.Hour, Timeout: 10 * time.Minute, Do: p.cleanup}); err != nil {
-		return err
-	}
-	if err := p.Subscribe(tasks.Subscription{Name: RatingsTask, Types: []string{reviews.EventRated}, Handle: p.followRating}); err != nil {
-		return err
-	}
-	if err := p.Subscribe(tasks.Subscription{Name: TeachersTask, Types: []string{courses.EventReassigned}, Handle: p.followTeacher}); err != nil {
-		return err
-	}
-	if err := p.Tasks.Every(tasks.Periodic{Name: RecountTask, Every: day, Timeout: time.Hour, Do: p.recount}); err != nil {
-		return err
-	}
-	if err := p.subscribeAchievements(); err != nil {
-		return err
-	}
-	if c.Files != nil {
-		if err := p.Subscribe(tasks.Subscription{Name: LessonFilesTask, Types: []string{courses.EventFileUploaded}, Timeout: 10 * time.Minute, Handle: p.processFile}); err != nil {
-			return err
-		}
-	}
-	if len(c.Payments) > 0 {
-		if err := p.Tasks.Every(tasks.Periodic{Name: OrdersTask, Every: time.Minute, Timeout: 10 * time.Minute, Do: p.settleOrders}); err != nil {
-			return err
-		}
-	}
-	if err := p.Tasks.Every(tasks.Periodic{Name: ReconcileTask, Every: day, Timeout: 10 * time.Minute, Do: p.reconcile}); err != nil {
+	if err := p.addBuiltIn(); err != nil {
 		return err
 	}
 	sources := []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}, {Name: "reviews", Outbox: p.backend.Reviews}}
 	if p.backend.Reports != nil {
-		if err := p.Subscribe(tasks.Subscription{Name: ReportsTask, Types: []string{reports.EventRequested}, Timeout: 10 * time.Minute, Handle: p.makeReport}); err != nil {
-			return err
-		}
 		sources = append(sources, tasks.Source{Name: "reports", Outbox: p.backend.Reports})
 	}
 	runner, err := tasks.NewRunner(tasks.Config{
@@ -228,6 +200,39 @@ func (p *Platform) startTasks(ctx context.Context) error {
 	}
 	p.runner = runner
 	return runner.Start(ctx)
+}
+
+// addBuiltIn adds the platform's own periodic work and subscribers.
+func (p *Platform) addBuiltIn() error {
+	periodic := []tasks.Periodic{
+		{Name: CleanupTask, Every: time.Hour, Timeout: 10 * time.Minute, Do: p.cleanup},
+		{Name: ReconcileTask, Every: day, Timeout: 10 * time.Minute, Do: p.reconcile},
+		{Name: RecountTask, Every: day, Timeout: time.Hour, Do: p.recount},
+	}
+	if len(p.config.Payments) > 0 {
+		periodic = append(periodic, tasks.Periodic{Name: OrdersTask, Every: time.Minute, Timeout: 10 * time.Minute, Do: p.settleOrders})
+	}
+	for _, work := range periodic {
+		if err := p.Tasks.Every(work); err != nil {
+			return err
+		}
+	}
+	subscriptions := []tasks.Subscription{
+		{Name: RatingsTask, Types: []string{reviews.EventRated}, Handle: p.followRating},
+		{Name: TeachersTask, Types: []string{courses.EventReassigned}, Handle: p.followTeacher},
+	}
+	if p.config.Files != nil {
+		subscriptions = append(subscriptions, tasks.Subscription{Name: LessonFilesTask, Types: []string{courses.EventFileUploaded}, Timeout: 10 * time.Minute, Handle: p.processFile})
+	}
+	if p.backend.Reports != nil {
+		subscriptions = append(subscriptions, tasks.Subscription{Name: ReportsTask, Types: []string{reports.EventRequested}, Timeout: 10 * time.Minute, Handle: p.makeReport})
+	}
+	for _, s := range subscriptions {
+		if err := p.Subscribe(s); err != nil {
+			return err
+		}
+	}
+	return p.subscribeAchievements()
 }
 
 func (p *Platform) prepareQueue(ctx context.Context) error {

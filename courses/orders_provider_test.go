@@ -2,7 +2,9 @@ package courses_test
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -219,16 +221,21 @@ func TestCouponsAreLockedInOneOrder(t *testing.T) {
 			w.coupon(t, courses.NewCoupon{Code: code, Percent: 10})
 		}
 		slugs := []string{w.paid(t, "One").Slug, w.paid(t, "Two").Slug}
-		begun := time.Now()
+		var locked lockedCoupons
+		w.backend.Courses = couponsStore{w.backend.Courses, &locked}
+		s := w.serviceWith(t, courses.Config{Payments: []courses.Payments{w.bank}})
 		for round := range 10 {
 			for _, err := range together(2, func(i int) error {
-				_, err := w.CreateOrder(context.Background(), w.sam, courses.NewOrder{Course: slugs[i], Coupon: codes[(i+round)%2]})
+				_, err := s.CreateOrder(context.Background(), w.sam, courses.NewOrder{Course: slugs[i], Coupon: codes[(i+round)%2]})
 				return err
 			}) {
 				require.NoError(t, err)
 			}
 		}
-		t.Logf("10 rounds in %s", time.Since(begun))
+		require.NotEmpty(t, locked.swaps)
+		for _, swap := range locked.swaps {
+			require.True(t, slices.IsSorted(swap), "%q", swap)
+		}
 		for _, code := range codes {
 			c, err := w.Coupon(t.Context(), w.admin, code)
 			require.NoError(t, err)
@@ -236,4 +243,45 @@ func TestCouponsAreLockedInOneOrder(t *testing.T) {
 		}
 		require.NoError(t, w.backend.Verify(t.Context()))
 	})
+}
+
+// lockedCoupons are the folded codes that transactions have locked, in order, of those
+// that have locked more than one.
+type lockedCoupons struct {
+	mu    sync.Mutex
+	swaps [][]string
+}
+
+// couponsStore writes down which coupons its transactions lock.
+type couponsStore struct {
+	courses.Store
+	locked *lockedCoupons
+}
+
+func (s couponsStore) Update(ctx context.Context, fn func(ctx context.Context, tx courses.Tx) error) error {
+	return s.Store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
+		seen := &couponsTx{Tx: tx}
+		err := fn(ctx, seen)
+		s.locked.mu.Lock()
+		defer s.locked.mu.Unlock()
+		if len(seen.codes) > 1 {
+			s.locked.swaps = append(s.locked.swaps, seen.codes)
+		}
+		return err
+	})
+}
+
+type couponsTx struct {
+	courses.Tx
+	codes []string
+}
+
+func (t *couponsTx) UseCoupon(ctx context.Context, code string, user core.UserID, at time.Time) (bool, error) {
+	t.codes = append(t.codes, core.Fold(code))
+	return t.Tx.UseCoupon(ctx, code, user, at)
+}
+
+func (t *couponsTx) ReleaseCoupon(ctx context.Context, code string, user core.UserID) error {
+	t.codes = append(t.codes, core.Fold(code))
+	return t.Tx.ReleaseCoupon(ctx, code, user)
 }
