@@ -109,7 +109,8 @@ type Config struct {
 	// needed.
 	Achievements []accounts.Rule
 	// Payments are the providers of payments for courses with a price; the first is taken
-	// where an order names none. Without one such courses are only granted.
+	// where an order names none. Without one such courses are only granted. What was
+	// interrupted is settled by a job: without a Queue, call Courses.SettleOrders.
 	Payments []courses.Payments
 	// OrderTTL is how long an order waits for its money, 1 minute to 30 days. Zero means
 	// 24 h.

@@ -39,7 +39,8 @@ type LearningReader interface {
 	// Enrollments returns up to q.Limit enrollments behind q.After, by one statement.
 	Enrollments(ctx context.Context, q EnrollmentQuery) ([]Enrollment, error)
 	// EnrollmentsOf returns those enrollments of the users in the courses that exist, in
-	// any order, for imports: pairs by position in the two lists, at most 5,000.
+	// any order, for imports: pairs by position in the two lists, at most 5,000. Lessons
+	// and Done are not counted.
 	EnrollmentsOf(ctx context.Context, courses []CourseID, users []core.UserID) ([]Enrollment, error)
 	// SeatsOf returns the places of those courses that exist, by their present slugs, in
 	// any order, by one statement.

@@ -380,6 +380,7 @@ func (s suite) learning() {
 		var ids []courses.EnrollmentID
 		for _, e := range got {
 			ids = append(ids, e.ID)
+			require.Zero(t, [2]int{e.Lessons, e.Done}, "they are not counted")
 		}
 		require.ElementsMatch(t, []courses.EnrollmentID{made[0].ID, made[1].ID}, ids)
 		got, err = b.Courses.EnrollmentsOf(timeout(t), nil, nil)

@@ -74,7 +74,12 @@ func enrollmentColumns(lessons, done string) string {
 		" e.resume_seconds, e.version"
 }
 
-var selectEnrollments = "SELECT " + enrollmentColumns(lessonsOf, doneOf) + " FROM ustat_enrollments AS e JOIN ustat_courses AS c ON c.id = e.course_id"
+const fromEnrollments = " FROM ustat_enrollments AS e JOIN ustat_courses AS c ON c.id = e.course_id"
+
+var (
+	selectEnrollments = "SELECT " + enrollmentColumns(lessonsOf, doneOf) + fromEnrollments
+	selectUncounted   = "SELECT " + enrollmentColumns("0", "0") + fromEnrollments
+)
 
 func scanEnrollment(rows *sql.Rows, e *courses.Enrollment) error {
 	return scanEnrollmentAnd(rows, e)
@@ -180,7 +185,7 @@ func (r coursesReader) EnrollmentsOf(ctx context.Context, list []courses.CourseI
 	for start := 0; start < len(list); start += blockRows {
 		block := list[start:min(start+blockRows, len(list))]
 		pairs, args := pairTable(len(block), func(i int) (any, any) { return block[i], users[start+i] })
-		found, err := r.enrollments(ctx, " WHERE (e.course_id, e.user_id) IN "+pairs, args...)
+		found, err := readAll(ctx, r.session, selectUncounted+" WHERE (e.course_id, e.user_id) IN "+pairs, args, scanEnrollment)
 		if err != nil {
 			return nil, err
 		}

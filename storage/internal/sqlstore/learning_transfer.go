@@ -116,8 +116,10 @@ func (r coursesReader) EnrollmentsAfter(ctx context.Context, after courses.Enrol
 	var all []courses.Enrollment
 	if after.ID != 0 {
 		var err error
-		all, err = readAll(ctx, r.session, query+"c.slug = ? AND (e.enrolled_at, e.id) > (?, ?) ORDER BY e.enrolled_at, e.id LIMIT ?",
-			[]any{after.Course, r.db.timeValue(after.At), after.ID, limit}, scanEnrollment)
+		// With the id as a constant the index of the course's enrollments gives the order.
+		all, err = readAll(ctx, r.session, query+"c.slug = ? AND e.course_id = (SELECT id FROM ustat_courses WHERE slug = ?) AND (e.enrolled_at, e.id) > (?, ?)"+
+			" ORDER BY e.enrolled_at, e.id LIMIT ?",
+			[]any{after.Course, after.Course, r.db.timeValue(after.At), after.ID, limit}, scanEnrollment)
 		if err != nil || len(all) == limit {
 			return all, err
 		}
