@@ -99,7 +99,6 @@ func newDB(db *sql.DB, opt *Options) *sqlstore.DB {
 		Search:         search{},
 		Classify:       classify,
 		Constraint:     constraint,
-		Numbered:       true,
 		Arrays:         true,
 		ForUpdate:      " FOR UPDATE",
 		ForNoKeyUpdate: " FOR NO KEY UPDATE",

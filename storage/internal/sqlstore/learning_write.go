@@ -210,19 +210,7 @@ type progressRow struct {
 
 // AddProgress implements courses.LearningWriter.
 func (t coursesTx) AddProgress(ctx context.Context, list []courses.LessonProgress) (added int, err error) {
-	for block := range slices.Chunk(list, blockRows) {
-		rows := progressRows(block)
-		conn, err := t.Tx.session.conn(ctx)
-		if err != nil {
-			return 0, err
-		}
-		n, err := t.Tx.exec(ctx, t.Tx.db.bun.NewInsert().Conn(conn).Model(&rows).On("CONFLICT DO NOTHING").Returning("NULL"))
-		if err != nil {
-			return 0, err
-		}
-		added += int(n)
-	}
-	return added, nil
+	return addRows(ctx, t.Tx, progressRows(list), doNothing)
 }
 
 // SetPrerequisites implements courses.LearningWriter.

@@ -193,23 +193,15 @@ func (t reviewsTx) AddRevision(ctx context.Context, list ...reviews.Revision) er
 	if err := checkText(len(list), func(i int) []string { return []string{list[i].Text, list[i].Reason} }); err != nil {
 		return err
 	}
-	for block := range slices.Chunk(list, blockRows) {
-		rows := make([]revisionRow, len(block))
-		for i, r := range block {
-			rows[i] = revisionRow{
-				ReviewID: r.Review, CourseID: r.Course, UserID: r.User, Action: r.Action, Rating: r.Rating, Text: r.Text, Status: r.Status,
-				Reason: r.Reason, ActorID: r.By.ID, CreatedAt: core.Time(r.At),
-			}
-		}
-		conn, err := t.Tx.session.conn(ctx)
-		if err != nil {
-			return err
-		}
-		if _, err := t.Tx.exec(ctx, t.Tx.db.bun.NewInsert().Conn(conn).Model(&rows).Returning("NULL")); err != nil {
-			return err
+	rows := make([]revisionRow, len(list))
+	for i, r := range list {
+		rows[i] = revisionRow{
+			ReviewID: r.Review, CourseID: r.Course, UserID: r.User, Action: r.Action, Rating: r.Rating, Text: r.Text, Status: r.Status,
+			Reason: r.Reason, ActorID: r.By.ID, CreatedAt: core.Time(r.At),
 		}
 	}
-	return nil
+	_, err := addRows(ctx, t.Tx, rows, "")
+	return err
 }
 
 // add changes a number that a review has of what is below it.

@@ -23,6 +23,8 @@ type Tx struct {
 	done   atomic.Bool
 	failed error // the first driver's error; it sticks
 	events []core.Event
+	// unprepared holds the texts of statements that are worth keeping.
+	unprepared []string
 	// claimed holds the scopes and keys that this Tx has claimed.
 	claimed map[[2]string]bool
 }
@@ -63,7 +65,7 @@ func (tx *Tx) flushEvents(ctx context.Context) error {
 			ActorID: e.Actor, At: core.Time(e.At), Payload: string(e.Payload),
 		}
 	}
-	_, err := tx.exec(ctx, tx.db.bun.NewInsert().Conn(tx.conn).Model(&rows))
+	_, err := addRows(ctx, tx, rows, "")
 	return err
 }
 
