@@ -29,11 +29,22 @@ type BookmarkQuery struct {
 	Limit    int
 }
 
+// Attendance is a learner before a lesson.
+type Attendance struct {
+	Enrollment Enrollment
+	Course     Course
+	Lesson     Lesson
+}
+
 // LearningReader reads who takes what, and how far they are. What it returns as filled
 // on reading is counted in the statement that reads it.
 type LearningReader interface {
 	// EnrollmentByID returns an enrollment, or fails with ErrEnrollmentNotFound.
 	EnrollmentByID(ctx context.Context, id EnrollmentID) (Enrollment, error)
+	// Attendance returns an enrollment with its course and one of its lessons, by one
+	// statement, or fails with ErrEnrollmentNotFound. The enrollment's Lessons and Done and
+	// the course's Tags are not filled. Where the course has no such lesson, that is empty.
+	Attendance(ctx context.Context, id EnrollmentID, lesson LessonID) (Attendance, error)
 	// LearnerOf returns what a user is to a course, by one statement.
 	LearnerOf(ctx context.Context, course CourseID, user core.UserID) (Learner, error)
 	// Enrollments returns up to q.Limit enrollments behind q.After, by one statement.
@@ -86,6 +97,9 @@ type LearningWriter interface {
 	// InsertEnrollments adds enrollments and returns them with ids, in order. A user who
 	// has one of the course already is ErrEnrolled, and adds none.
 	InsertEnrollments(ctx context.Context, list []Enrollment) ([]Enrollment, error)
+	// AddEnrollment is InsertEnrollments of one, to a course that its caller has read by
+	// SeatsForUpdate and so has locked, whose trend it writes.
+	AddEnrollment(ctx context.Context, e Enrollment, trend int64) (Enrollment, error)
 	// UpdateEnrollments writes all but Course, User and what is filled on reading. A
 	// missing one is ErrEnrollmentNotFound.
 	UpdateEnrollments(ctx context.Context, list []Enrollment) error
@@ -95,9 +109,10 @@ type LearningWriter interface {
 	// paid, those are passed over whose Source is SourceFree and who have no Entitlement.
 	// Its caller holds the course's lock.
 	Promote(ctx context.Context, course CourseID, n int, paid bool, at time.Time) ([]Enrollment, error)
-	// AddProgress adds completed lessons, by as many statements as their blocks need,
-	// and returns how many were new. A time that is stored stays.
-	AddProgress(ctx context.Context, list []LessonProgress) (added int, err error)
+	// CompleteLesson locks an enrollment as EnrollmentForUpdate does and adds a completed
+	// lesson, and says whether that was new: a time that is stored stays. Where there is
+	// no such enrollment, nothing is added.
+	CompleteLesson(ctx context.Context, p LessonProgress) (added bool, err error)
 	// SetProgress adds completed lessons, and writes the times of those that are there,
 	// by as many statements as their blocks need. It names each once.
 	SetProgress(ctx context.Context, list []LessonProgress) error

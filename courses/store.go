@@ -230,9 +230,6 @@ type CourseWriter interface {
 	// are there have a greater or the same version, and with them adds r.Heat to its
 	// trend. Of a course that there is not, nothing is written. Neither the course's version nor UpdatedAt change.
 	SetRating(ctx context.Context, id CourseID, r ReviewNumbers) error
-	// SetTrend writes the trend of a course that its caller has read by SeatsForUpdate, and
-	// so has locked.
-	SetTrend(ctx context.Context, id CourseID, trend int64) error
 	// AddTrend adds to the trends of those of the courses that exist, by Heat.On and under
 	// locks taken in order of id, by two statements a block. Their versions stay.
 	AddTrend(ctx context.Context, heat map[CourseID]Heat) error
