@@ -143,13 +143,17 @@ type OrderReader interface {
 }
 
 // OrderWriter writes purchases. Locks are taken in this order: the course, then an
-// order, then a coupon.
+// order, then a coupon, then the buyer.
 type OrderWriter interface {
 	// OrderForUpdate returns an order and locks it, or fails with ErrOrderNotFound.
 	OrderForUpdate(ctx context.Context, id uuid.UUID) (Order, error)
 	// InsertOrder adds an order. Where the user has a pending one of the course, that is
 	// returned instead, and false.
 	InsertOrder(ctx context.Context, o Order) (stored Order, added bool, err error)
+	// LockBuyer makes the transactions that ask for the same user take turns until the end
+	// of this one, and returns how many orders of the user are open: Watched, and not being
+	// refunded. The lock comes after those of coupons.
+	LockBuyer(ctx context.Context, user core.UserID) (open int, err error)
 	// UpdateOrder writes all of an order but what it is about: course, user, price,
 	// coupon and total stay. A missing one is ErrOrderNotFound.
 	UpdateOrder(ctx context.Context, o Order) error

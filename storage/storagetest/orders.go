@@ -142,6 +142,38 @@ func (s suite) orders() {
 		}
 		require.Equal(t, 1, count, "one of those who come at once adds it")
 	})
+	s.run("LockBuyer counts the watched orders of a user that are not being refunded, and those who ask at once take turns", func(t *testing.T, b *storage.Backend) {
+		teacher := insertUsers(t, b, person("teacher"))[0]
+		const callers, most = 8, 5
+		list := make([]courses.Course, callers)
+		for i := range list {
+			list[i] = insertCourses(t, b, course(fmt.Sprint("course-", i), teacher.ID))[0]
+		}
+		for i, status := range courses.OrderStatuses {
+			o := newOrder(i, list[0], 7)
+			o.Status, o.Watched = status, status != courses.OrderPaid && status != courses.OrderRefunded
+			insertOrder(t, b, o)
+		}
+		insertOrder(t, b, newOrder(100, list[0], 8)) // another's
+		require.NoError(t, errors.Join(atOnce(b, callers, func(ctx context.Context, tx courses.Tx, i int) error {
+			open, err := tx.LockBuyer(ctx, 7)
+			if err != nil || i == 0 || open >= most {
+				return err
+			}
+			_, _, err = tx.InsertOrder(ctx, newOrder(10+i, list[i], 7))
+			return err
+		})...))
+		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			for user, want := range map[core.UserID]int{7: most, 8: 1, 9: 0} {
+				open, err := tx.LockBuyer(ctx, user)
+				if err != nil {
+					return err
+				}
+				require.Equal(t, want, open)
+			}
+			return nil
+		})
+	})
 	s.run("UpdateOrder writes all of an order but what it is about, and a missing one is ErrOrderNotFound", func(t *testing.T, b *storage.Backend) {
 		c := oneCourse(t, b)
 		want := insertOrder(t, b, newOrder(1, c, 7))

@@ -147,6 +147,17 @@ func (t coursesTx) InsertOrder(ctx context.Context, o courses.Order) (courses.Or
 	return found[0], false, nil
 }
 
+// LockBuyer implements courses.OrderWriter. The row is written, so that it is locked, and
+// the orders are counted by a statement after the wait.
+func (t coursesTx) LockBuyer(ctx context.Context, user core.UserID) (int, error) {
+	if _, err := t.Tx.rawExec(ctx, "INSERT INTO ustat_buyers (user_id) VALUES (?) ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id", user); err != nil {
+		return 0, err
+	}
+	var open int
+	err := t.Tx.rawScan(ctx, &open, "SELECT count(*) FROM ustat_orders WHERE user_id = ? AND watched AND status <> 'refunding'", user)
+	return open, err
+}
+
 // UpdateOrder implements courses.OrderWriter.
 func (t coursesTx) UpdateOrder(ctx context.Context, o courses.Order) error {
 	if err := checkOrder(o); err != nil {
