@@ -135,6 +135,9 @@ type OrderReader interface {
 	// UnsettledOrders returns up to limit orders that are Watched and were last looked at
 	// before a time, the oldest first.
 	UnsettledOrders(ctx context.Context, before time.Time, limit int) ([]Order, error)
+	// StrandedOrders returns up to limit orders that are paid and whose buyers wait for a
+	// seat of a course that is archived, the oldest first.
+	StrandedOrders(ctx context.Context, limit int) ([]Order, error)
 	// CouponByCode returns a coupon without regard to case, or fails with
 	// ErrCouponNotFound.
 	CouponByCode(ctx context.Context, code string) (Coupon, error)

@@ -208,6 +208,44 @@ func (s suite) orders() {
 		require.EqualValues(t, writers+1, got.Version)
 	})
 	s.run("Orders returns up to q.Limit orders behind q.After, the newest first, by one statement", s.orderLists)
+	s.run("StrandedOrders returns the paid orders of those who wait for a seat of an archived course, the oldest first, by one statement", func(t *testing.T, b *storage.Backend) {
+		teacher := insertUsers(t, b, person("teacher"))[0]
+		archived, open := course("archived", teacher.ID), course("open", teacher.ID)
+		archived.Status = courses.Archived
+		both := insertCourses(t, b, archived, open)
+		n := 0
+		buy := func(c courses.Course, enrolled courses.EnrollmentStatus, status courses.OrderStatus) {
+			n++
+			user := core.UserID(n)
+			o := newOrder(100-n, c, user)
+			o.Status, o.Watched = status, status == courses.OrderPending
+			o = insertOrder(t, b, o)
+			e := enrollment(c, user)
+			e.Status, e.Source = enrolled, courses.SourcePurchase
+			enroll(t, b, e)
+			write(t, b, func(ctx context.Context, tx courses.Tx) error {
+				return tx.SetEntitlement(ctx, courses.Entitlement{Course: c.ID, User: user, Source: courses.SourcePurchase, Order: o.ID, PricePaid: o.Total, At: day})
+			})
+		}
+		for range 3 {
+			buy(both[0], courses.Waiting, courses.OrderPaid)
+		}
+		buy(both[0], courses.Active, courses.OrderPaid)
+		buy(both[0], courses.Cancelled, courses.OrderPaid)
+		buy(both[0], courses.Waiting, courses.OrderRefunding)
+		buy(both[1], courses.Waiting, courses.OrderPaid)
+		for limit, want := range map[int][]uuid.UUID{10: {orderID(97), orderID(98), orderID(99)}, 2: {orderID(97), orderID(98)}} {
+			ctx, queries := storage.CountQueries(timeout(t))
+			got, err := b.Courses.StrandedOrders(ctx, limit)
+			require.NoError(t, err)
+			require.Equal(t, 1, queries.Count())
+			ids := []uuid.UUID{}
+			for _, o := range got {
+				ids = append(ids, o.ID)
+			}
+			require.Equal(t, want, ids)
+		}
+	})
 	s.run("UnsettledOrders returns what is watched and was not looked at since, the oldest first", func(t *testing.T, b *storage.Backend) {
 		c := oneCourse(t, b)
 		for i, status := range []courses.OrderStatus{courses.OrderPending, courses.OrderPaid, courses.OrderExpired, courses.OrderRefunding, courses.OrderRefunded, courses.OrderExpired} {

@@ -70,6 +70,14 @@ func (r coursesReader) UnsettledOrders(ctx context.Context, before time.Time, li
 		[]any{r.db.timeValue(core.Time(before)), limit}, scanOrder)
 }
 
+// StrandedOrders implements courses.OrderReader. It looks at the archived courses, by the
+// index of who waits.
+func (r coursesReader) StrandedOrders(ctx context.Context, limit int) ([]courses.Order, error) {
+	return readAll(ctx, r.session, selectOrders+"o.status = 'paid' AND o.id IN (SELECT r.order_id FROM ustat_courses AS k"+
+		" JOIN ustat_enrollments AS e ON e.course_id = k.id AND e.status = 'waiting' JOIN ustat_entitlements AS r ON r.course_id = e.course_id AND r.user_id = e.user_id"+
+		" WHERE k.status = 'archived') ORDER BY o.id LIMIT ?", []any{limit}, scanOrder)
+}
+
 // OrderForUpdate implements courses.OrderWriter. The row is locked before it is read,
 // so that it is as the last writer left it.
 func (t coursesTx) OrderForUpdate(ctx context.Context, id uuid.UUID) (courses.Order, error) {
