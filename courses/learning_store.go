@@ -20,8 +20,8 @@ type EnrollmentQuery struct {
 	Limit  int
 }
 
-// BookmarkQuery asks for the bookmarks of a user: of published courses, of archived
-// ones in which they are seated, and of those of Teachers, where nil is everyone's.
+// BookmarkQuery asks for the bookmarks of a user: of published courses, of those in
+// which they are seated, and of those of Teachers, where nil is everyone's.
 type BookmarkQuery struct {
 	User     core.UserID
 	Teachers []core.UserID

@@ -120,8 +120,8 @@ func NewService(c Config) *Service {
 // Page is one page of a list.
 type Page[T any] = core.PageOf[T]
 
-// Course returns a course. Three statements, one more for a producer, for an archived
-// course and for one with prerequisites each.
+// Course returns a course. Three statements, one more for a producer, for a course of
+// somebody else that is not published and for one with prerequisites each.
 func (s *Service) Course(ctx context.Context, by core.Actor, slug string) (Course, error) {
 	ctx = core.WithOperation(ctx, "courses.Course")
 	c, _, err := s.visibleCourse(ctx, by, slug)
@@ -154,7 +154,7 @@ func (s *Service) visit(ctx context.Context, by core.Actor, slug string, asLearn
 	if err != nil {
 		return fail(err)
 	}
-	if (asLearner || c.Status == Archived) && !by.IsAnonymous() && !may.edits(c.Teacher.ID) {
+	if (asLearner || c.Status != Published) && !by.IsAnonymous() && !may.edits(c.Teacher.ID) {
 		if learner, err = s.store.LearnerOf(ctx, c.ID, by.UserID); err != nil {
 			return fail(err)
 		}
@@ -163,7 +163,7 @@ func (s *Service) visit(ctx context.Context, by core.Actor, slug string, asLearn
 	if !may.sees(&c) {
 		return fail(ErrCourseNotFound)
 	}
-	c.refresh()
+	may.shown(&c)
 	return c, may, learner, nil
 }
 

@@ -233,7 +233,7 @@ func (r coursesReader) Bookmarked(ctx context.Context, q courses.BookmarkQuery) 
 	var s statement
 	s.and("b.user_id = ?", q.User)
 	if q.Teachers != nil {
-		seen, args := "c.status = 'published' OR c.status = 'archived' AND "+seatedIn, []any{q.User}
+		seen, args := "c.status = 'published' OR "+seatedIn, []any{q.User}
 		if len(q.Teachers) > 0 {
 			theirs, more := in(r.db, "c.teacher_id", q.Teachers)
 			seen, args = seen+" OR "+theirs, append(args, more...)
