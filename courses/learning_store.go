@@ -57,9 +57,9 @@ type LearningReader interface {
 	// NextLesson returns the first lesson, by module position and position, that an
 	// enrollment has not completed, or 0 where there is none.
 	NextLesson(ctx context.Context, id EnrollmentID) (LessonID, error)
-	// Prerequisites returns the slugs and ids of the courses that come before one, in
-	// order of their ids.
-	Prerequisites(ctx context.Context, course CourseID) ([]Course, error)
+	// Prerequisites returns the courses that come before one, in order of their ids, by
+	// one statement.
+	Prerequisites(ctx context.Context, course CourseID) ([]Ref, error)
 	// Unmet returns the ids of the prerequisites of a course that a user has not
 	// completed, in order. What was completed and refunded since does not count.
 	Unmet(ctx context.Context, course CourseID, user core.UserID) ([]CourseID, error)

@@ -147,8 +147,11 @@ func (s suite) around() {
 		slugs := func(c courses.CourseID) (slugs []string) {
 			found, err := b.Courses.Prerequisites(timeout(t), c)
 			require.NoError(t, err)
-			for _, c := range found {
-				slugs = append(slugs, c.Slug)
+			for _, r := range found {
+				of, err := b.Courses.RefBySlug(timeout(t), r.Slug)
+				require.NoError(t, err)
+				require.Equal(t, of, r)
+				slugs = append(slugs, r.Slug)
 			}
 			return slugs
 		}
