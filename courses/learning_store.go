@@ -20,8 +20,8 @@ type EnrollmentQuery struct {
 	Limit  int
 }
 
-// BookmarkQuery asks for the bookmarks of a user: of published courses, of archived
-// ones in which they are seated, and of those of Teachers, where nil is everyone's.
+// BookmarkQuery asks for the bookmarks of a user: of published courses, of those in
+// which they are seated, and of those of Teachers, where nil is everyone's.
 type BookmarkQuery struct {
 	User     core.UserID
 	Teachers []core.UserID
@@ -68,9 +68,9 @@ type LearningReader interface {
 	// NextLesson returns the first lesson, by module position and position, that an
 	// enrollment has not completed, or 0 where there is none.
 	NextLesson(ctx context.Context, id EnrollmentID) (LessonID, error)
-	// Prerequisites returns the slugs and ids of the courses that come before one, in
-	// order of their ids.
-	Prerequisites(ctx context.Context, course CourseID) ([]Course, error)
+	// Prerequisites returns the courses that come before one, in order of their ids, by
+	// one statement.
+	Prerequisites(ctx context.Context, course CourseID) ([]Ref, error)
 	// Unmet returns the ids of the prerequisites of a course that a user has not
 	// completed, in order. What was completed and refunded since does not count.
 	Unmet(ctx context.Context, course CourseID, user core.UserID) ([]CourseID, error)
@@ -150,6 +150,9 @@ type OrderReader interface {
 	// UnsettledOrders returns up to limit orders that are Watched and were last looked at
 	// before a time, the oldest first.
 	UnsettledOrders(ctx context.Context, before time.Time, limit int) ([]Order, error)
+	// StrandedOrders returns up to limit orders that are paid and whose buyers wait for a
+	// seat of a course that is archived, the oldest first.
+	StrandedOrders(ctx context.Context, limit int) ([]Order, error)
 	// CouponByCode returns a coupon without regard to case, or fails with
 	// ErrCouponNotFound.
 	CouponByCode(ctx context.Context, code string) (Coupon, error)
@@ -158,13 +161,17 @@ type OrderReader interface {
 }
 
 // OrderWriter writes purchases. Locks are taken in this order: the course, then an
-// order, then a coupon.
+// order, then a coupon, then the buyer.
 type OrderWriter interface {
 	// OrderForUpdate returns an order and locks it, or fails with ErrOrderNotFound.
 	OrderForUpdate(ctx context.Context, id uuid.UUID) (Order, error)
 	// InsertOrder adds an order. Where the user has a pending one of the course, that is
 	// returned instead, and false.
 	InsertOrder(ctx context.Context, o Order) (stored Order, added bool, err error)
+	// LockBuyer makes the transactions that ask for the same user take turns until the end
+	// of this one, and returns how many orders of the user are open: Watched, and not being
+	// refunded. The lock comes after those of coupons.
+	LockBuyer(ctx context.Context, user core.UserID) (open int, err error)
 	// UpdateOrder writes all of an order but what it is about: course, user, price,
 	// coupon and total stay. A missing one is ErrOrderNotFound.
 	UpdateOrder(ctx context.Context, o Order) error

@@ -215,7 +215,8 @@ func Trust(percent int, account time.Duration, burst int) int {
 	return min(max(percent, 0), 100)/2 + min(max(days, 0), 30) + max(0, 20-5*max(burst, 0))
 }
 
-// Edit changes the review of the actor, who must be able to review the course still. What
+// Edit changes the review of the actor, who must be able to review the course still: one
+// that they do not see any more is courses.ErrCourseNotFound. What
 // was said before is kept in its history. A published review that the Moderator holds,
 // and all where Config.PreModerate is set, become Pending; so does one that was Hidden or
 // Rejected, and one that waits goes on waiting. An edit that changes nothing does nothing.
@@ -230,6 +231,9 @@ func (s *Service) Edit(ctx context.Context, by core.Actor, id ReviewID, in Chang
 	}
 	if !isAuthor(by, &before) {
 		return Review{}, core.ErrForbidden
+	}
+	if !course.Visible {
+		return Review{}, courses.ErrCourseNotFound
 	}
 	if err := s.c.Validate.Struct(in); err != nil {
 		return Review{}, err

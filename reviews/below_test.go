@@ -177,7 +177,7 @@ func TestEachWayToReadShowsTheSameReviews(t *testing.T) {
 				}
 				slices.Sort(want)
 				for _, sort := range reviews.Sorts {
-					ids, err := w.pages(t, func(p core.Page) (reviews.Page[reviews.Review], error) {
+					ids, err := w.pages(t, true, func(p core.Page) (reviews.Page[reviews.Review], error) {
 						return w.List(t.Context(), by, c.Slug, sort, p)
 					})
 					if !visible {
@@ -197,7 +197,7 @@ func TestEachWayToReadShowsTheSameReviews(t *testing.T) {
 			if by.IsAnonymous() {
 				continue
 			}
-			ids, err := w.pages(t, func(p core.Page) (reviews.Page[reviews.Review], error) {
+			ids, err := w.pages(t, false, func(p core.Page) (reviews.Page[reviews.Review], error) {
 				return w.Own(t.Context(), by, reviews.Choice{}, p)
 			})
 			require.NoError(t, err)
@@ -210,7 +210,7 @@ func TestEachWayToReadShowsTheSameReviews(t *testing.T) {
 			}
 			require.Len(t, ids, n)
 		}
-		ids, err := w.pages(t, func(p core.Page) (reviews.Page[reviews.Review], error) {
+		ids, err := w.pages(t, true, func(p core.Page) (reviews.Page[reviews.Review], error) {
 			return w.All(t.Context(), w.admin, reviews.Choice{}, p)
 		})
 		require.NoError(t, err)
@@ -218,8 +218,9 @@ func TestEachWayToReadShowsTheSameReviews(t *testing.T) {
 	})
 }
 
-// pages reads a list to its end.
-func (w *world) pages(t testing.TB, read func(p core.Page) (reviews.Page[reviews.Review], error)) (ids []reviews.ReviewID, err error) {
+// pages reads a list to its end, in which courses are named unless the actor may not see
+// them.
+func (w *world) pages(t testing.TB, named bool, read func(p core.Page) (reviews.Page[reviews.Review], error)) (ids []reviews.ReviewID, err error) {
 	t.Helper()
 	for page := (core.Page{Limit: 2}); ; {
 		found, err := read(page)
@@ -227,7 +228,7 @@ func (w *world) pages(t testing.TB, read func(p core.Page) (reviews.Page[reviews
 			return nil, err
 		}
 		for _, r := range found.Items {
-			require.NotEmpty(t, r.Slug)
+			require.True(t, r.Slug != "" || !named)
 			require.NotEmpty(t, r.Author.Username)
 			require.NotContains(t, ids, r.ID)
 			ids = append(ids, r.ID)

@@ -194,8 +194,11 @@ func (s suite) around() {
 		slugs := func(c courses.CourseID) (slugs []string) {
 			found, err := b.Courses.Prerequisites(timeout(t), c)
 			require.NoError(t, err)
-			for _, c := range found {
-				slugs = append(slugs, c.Slug)
+			for _, r := range found {
+				of, err := b.Courses.RefBySlug(timeout(t), r.Slug)
+				require.NoError(t, err)
+				require.Equal(t, of, r)
+				slugs = append(slugs, r.Slug)
 			}
 			return slugs
 		}
@@ -290,12 +293,14 @@ func (s suite) around() {
 		require.Equal(t, courses.Archived, archived.Status)
 		cancelled, refunded := enrollment(list[6], 7), enrollment(list[8], 7) // who has left sees them no more
 		cancelled.Status, cancelled.EndedAt, refunded.Status, refunded.EndedAt = courses.Cancelled, day, courses.Refunded, day
-		enroll(t, b, enrollment(archived, 7), cancelled, refunded)
+		draft := list[1] // which was published once
+		require.Equal(t, courses.Draft, draft.Status)
+		enroll(t, b, enrollment(archived, 7), enrollment(draft, 7), cancelled, refunded)
 		for _, teachers := range [][]core.UserID{nil, {}, {cl.teachers[0]}} {
 			want := []string{}
 			for i := len(list) - 1; i >= 0; i-- {
 				c := list[i]
-				if teachers == nil || c.Status == courses.Published || slices.Contains(teachers, c.Teacher.ID) || c.ID == archived.ID {
+				if teachers == nil || c.Status == courses.Published || slices.Contains(teachers, c.Teacher.ID) || c.ID == archived.ID || c.ID == draft.ID {
 					want = append(want, c.Slug)
 				}
 			}

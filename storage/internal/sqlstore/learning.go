@@ -252,9 +252,8 @@ func (r coursesReader) NextLesson(ctx context.Context, id courses.EnrollmentID) 
 }
 
 // Prerequisites implements courses.LearningReader.
-func (r coursesReader) Prerequisites(ctx context.Context, course courses.CourseID) ([]courses.Course, error) {
-	return readAll(ctx, r.session, "SELECT c.id, c.slug FROM ustat_prerequisites AS p JOIN ustat_courses AS c ON c.id = p.before_id WHERE p.course_id = ? ORDER BY c.id",
-		[]any{course}, func(rows *sql.Rows, c *courses.Course) error { return rows.Scan(&c.ID, &c.Slug) })
+func (r coursesReader) Prerequisites(ctx context.Context, course courses.CourseID) ([]courses.Ref, error) {
+	return readAll(ctx, r.session, selectRefs+"id IN (SELECT before_id FROM ustat_prerequisites WHERE course_id = ?) ORDER BY id", []any{course}, scanRef)
 }
 
 // Unmet implements courses.LearningReader.
@@ -272,7 +271,7 @@ func (r coursesReader) Bookmarked(ctx context.Context, q courses.BookmarkQuery) 
 	var s statement
 	s.and("b.user_id = ?", q.User)
 	if q.Teachers != nil {
-		seen, args := "c.status = 'published' OR c.status = 'archived' AND "+seatedIn, []any{q.User}
+		seen, args := "c.status = 'published' OR "+seatedIn, []any{q.User}
 		if len(q.Teachers) > 0 {
 			theirs, more := in(r.db, "c.teacher_id", q.Teachers)
 			seen, args = seen+" OR "+theirs, append(args, more...)
