@@ -80,15 +80,13 @@ const HeldReported = "reported"
 
 // Report says that a published review of somebody else is abusive. As many reports as
 // Config.ReportThreshold that no admin has looked at make it Pending. A second report of
-// one user on one review is taken and counts for nothing.
+// one user on one review is taken and counts for nothing. The course's side does not
+// report: ErrOwnCourse.
 func (s *Service) Report(ctx context.Context, by core.Actor, id ReviewID, in NewReport) error {
 	ctx = core.WithOperation(ctx, "reviews.Report")
-	before, _, err := s.shown(ctx, by, id)
+	before, err := s.judges(ctx, by, id)
 	if err != nil {
 		return err
-	}
-	if isAuthor(by, &before) {
-		return ErrOwnReview
 	}
 	if err := s.mayWrite(ctx, by); err != nil {
 		return err
