@@ -181,7 +181,7 @@ func (s *Service) Comment(ctx context.Context, by core.Actor, id ReviewID, in Ne
 	if err := s.taken(ctx, Draft{Course: before.Course, User: by.UserID, Review: id, Comment: true, Text: in.Text, At: t.at}); err != nil {
 		return Comment{}, err
 	}
-	key := s.key(by, "reviews.comment", int64(id), in.Key, in, t.at)
+	key := s.key(by, keyComment, int64(id), in.Key, in, t.at)
 	var made Comment
 	err = s.c.Store.Update(ctx, func(ctx context.Context, tx Tx) (err error) {
 		made, err = core.Once(ctx, tx, key, func() (Comment, error) {
