@@ -286,14 +286,29 @@ func TestRecomputeAggregatesFindsAndRepairsWhatDiffers(t *testing.T) {
 			return err
 		}))
 		right.Version = 8
+		require.Equal(t, []courses.Rollup{{
+			Course: wrong.Course, Counted: courses.Totals{Reviews: right.Count, RatingSum: right.Sum}, Listed: courses.Totals{Reviews: 9, RatingSum: 9},
+		}}, w.wrongStats(t))
 		for _, repair := range []bool{false, true} {
 			require.Error(t, w.backend.Verify(t.Context()))
 			found, err := w.RecomputeAggregates(t.Context(), w.admin, repair)
 			require.NoError(t, err)
 			require.Equal(t, []reviews.Difference{{Course: wrong.Course, Stored: right, Counted: right, Listed: &listed}}, found)
 		}
+		require.Empty(t, w.wrongStats(t))
 		w.numbers(t, "b", right.Histogram)
 		_, err = w.RecomputeAggregates(t.Context(), w.ann, true)
 		require.ErrorIs(t, err, core.ErrForbidden)
 	})
+}
+
+// wrongStats returns which courses are listed with other numbers than they have.
+func (w *world) wrongStats(t testing.TB) []courses.Rollup {
+	t.Helper()
+	_, err := w.courses.WrongStats(t.Context(), w.ann)
+	require.ErrorIs(t, err, core.ErrForbidden)
+	require.NoError(t, w.courses.RefreshRollups(t.Context()))
+	wrong, err := w.courses.WrongStats(t.Context(), w.admin)
+	require.NoError(t, err)
+	return wrong
 }
