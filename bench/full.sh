@@ -45,7 +45,7 @@ section "Never more than the capacity" go test -run 'NeverMoreThanTheCapacity' -
 section "Progress, purchases and certificates after anything" go test -run 'ProgressAfterAnything|RandomPurchases|ACertificateImplies' -v -count=1 -timeout 60m ./courses
 section "A hundred at once" go test -run 'DoubleSubmits|KeyOfEnrollment|AHundredAtOnceIssue|OneHundredOrders' -v -count=1 -timeout 30m ./httpapi ./courses
 section "Letters of certificates" go test -v -count=1 -timeout 30m ./courses/certificate
-section "Learning and purchases killed and cut" go test -run 'Sweep|Purchases|Capacity|ACut' -v -count=1 -timeout 120m ./internal/killtest
+section "Learning and purchases killed and cut" go test -run 'Sweep|Purchases|Capacity|ACut|Erasing' -v -count=1 -timeout 120m ./internal/killtest
 section "Providers of payments" go test -v -count=1 -timeout 30m ./payments/...
 section "Who may do what" go test -run 'Policy|WhoMay|Flags' -v -count=1 -timeout 30m ./httpapi
 section "Reviews recounted" go test -run 'Numbers|Hundred' -v -count=1 -timeout 30m ./reviews

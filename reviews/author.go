@@ -28,7 +28,7 @@ func (s *Service) Create(ctx context.Context, by core.Actor, course string, in N
 	}
 	in.Text = trimmed(in.Text)
 	t := s.trail(by)
-	key := s.key(by, "reviews.create", int64(ref.ID), in.Key, in, t.at)
+	key := s.key(by, keyCreate, int64(ref.ID), in.Key, in, t.at)
 	r := Review{Course: ref.ID, User: by.UserID, Rating: in.Rating, Text: in.Text, CreatedAt: t.at, UpdatedAt: t.at}
 	var found judgement
 	refused := s.c.Validate.Struct(in)
@@ -129,9 +129,20 @@ func (s *Service) mayWrite(ctx context.Context, by core.Actor) error {
 	return err
 }
 
+// The operations that take an idempotency key.
+const (
+	keyCreate  = "reviews.create"
+	keyComment = "reviews.comment"
+)
+
+// keysOf is how the scopes of a user's keys of an operation begin.
+func keysOf(operation string, user core.UserID) string {
+	return operation + "/" + strconv.FormatInt(int64(user), 10) + "/"
+}
+
 // key is what a request is known by when it comes again.
 func (s *Service) key(by core.Actor, operation string, about int64, key string, request any, at time.Time) core.IdempotencyKey {
-	scope := operation + "/" + strconv.FormatInt(int64(by.UserID), 10) + "/" + strconv.FormatInt(about, 10)
+	scope := keysOf(operation, by.UserID) + strconv.FormatInt(about, 10)
 	return core.IdempotencyKey{Scope: scope, Key: key, Request: core.RequestHash(request), At: at}
 }
 

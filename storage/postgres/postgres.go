@@ -96,6 +96,7 @@ func newDB(db *sql.DB, opt *Options) *sqlstore.DB {
 		MigrationLock:  "SELECT pg_advisory_xact_lock(7561346012)",
 		TreeLock:       "SELECT pg_advisory_xact_lock(7561346013)",
 		TableExists:    "SELECT count(to_regclass('ustat_migrations'))",
+		RefreshRollups: "REFRESH MATERIALIZED VIEW CONCURRENTLY ustat_course_stats_mv",
 		Search:         search{},
 		Classify:       classify,
 		Constraint:     constraint,

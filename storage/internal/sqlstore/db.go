@@ -32,6 +32,9 @@ type Dialect struct {
 	// TableExists is a query whose one number says whether the table of
 	// migrations is there.
 	TableExists string
+	// RefreshRollups makes the rollups of all courses anew. Empty where they are a table
+	// that is written.
+	RefreshRollups string
 	// Search keeps and asks the full-text index.
 	Search Search
 	// Classify says by its code what a driver's error means.

@@ -303,6 +303,21 @@ func (t reviewsTx) ForgetUser(ctx context.Context, user core.UserID, limit int) 
 		}
 		removed += int(n)
 	}
+	replies, err := t.forgetReplies(ctx, user, limit)
+	if err != nil {
+		return 0, err
+	}
 	n, err := t.Tx.rawExec(ctx, "DELETE FROM ustat_review_history WHERE id IN (SELECT id FROM ustat_review_history WHERE user_id = ? ORDER BY id LIMIT ?)", user, limit)
-	return removed + int(n), err
+	return removed + replies + int(n), err
+}
+
+// forgetReplies takes up to limit replies of a user away, and returns how many.
+func (t reviewsTx) forgetReplies(ctx context.Context, user core.UserID, limit int) (int, error) {
+	ids, err := readAll(ctx, t.Tx.session, "SELECT id FROM ustat_reviews WHERE reply_by = ? AND reply_by <> 0 ORDER BY id LIMIT ?"+t.Tx.db.dialect.ForUpdate,
+		[]any{user, limit}, scanOne[reviews.ReviewID])
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	n, err := t.Tx.rawExec(ctx, "UPDATE ustat_reviews SET reply_text = '', reply_by = 0, reply_at = NULL, version = version + 1 WHERE reply_by = ? AND id IN (?)", user, bun.List(ids))
+	return int(n), err
 }

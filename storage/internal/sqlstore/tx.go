@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -142,6 +143,14 @@ func (tx *Tx) SaveAnswer(ctx context.Context, k core.IdempotencyKey, answer []by
 func (tx *Tx) ForgetKeys(ctx context.Context, before time.Time, limit int) (int, error) {
 	n, err := tx.rawExec(ctx, "DELETE FROM ustat_idempotency WHERE (scope, key) IN (SELECT scope, key FROM ustat_idempotency WHERE created_at < ? ORDER BY created_at LIMIT ?)",
 		core.Time(before), limit)
+	return int(n), err
+}
+
+// ForgetScope implements core.Tx. Scopes are kept in the order of their bytes, in which
+// nothing that begins with prefix comes behind the last of the characters.
+func (tx *Tx) ForgetScope(ctx context.Context, prefix string, limit int) (int, error) {
+	n, err := tx.rawExec(ctx, "DELETE FROM ustat_idempotency WHERE (scope, key) IN (SELECT scope, key FROM ustat_idempotency WHERE scope >= ? AND scope < ? ORDER BY scope, key LIMIT ?)",
+		prefix, prefix+string(unicode.MaxRune), limit)
 	return int(n), err
 }
 
