@@ -54,7 +54,7 @@ type LearningReader interface {
 	// and Done are not counted.
 	EnrollmentsOf(ctx context.Context, courses []CourseID, users []core.UserID) ([]Enrollment, error)
 	// SeatsOf returns the places of those courses that exist, by their present slugs, in
-	// any order, by one statement.
+	// any order, by one statement. Lessons are not counted.
 	SeatsOf(ctx context.Context, slugs []string) ([]Seats, error)
 	// LessonRefs returns those lessons that stand at the places, each once, in any order,
 	// with no more than ids and positions.

@@ -13,9 +13,17 @@ import (
 
 // What imports and exports of learning need: everything by the block.
 
-const selectSeats = "SELECT c.id, c.slug, c.title, (SELECT count(*) FROM ustat_lessons AS l WHERE l.course_id = c.id), c.status, c.teacher_id, c.price_minor, c.currency, c.capacity, s.students, s.trend," +
-	" (SELECT count(*) FROM ustat_enrollments AS e WHERE e.course_id = c.id AND e.status = 'waiting')" +
-	" FROM ustat_courses AS c JOIN ustat_course_stats AS s ON s.course_id = c.id WHERE "
+// selectSeats reads Seats, and seatsOnly those whose lessons are not counted.
+var (
+	selectSeats = seatsWith("(SELECT count(*) FROM ustat_lessons AS l WHERE l.course_id = c.id)")
+	seatsOnly   = seatsWith("0")
+)
+
+func seatsWith(lessons string) string {
+	return "SELECT c.id, c.slug, c.title, " + lessons + ", c.status, c.teacher_id, c.price_minor, c.currency, c.capacity, s.students, s.trend," +
+		" (SELECT count(*) FROM ustat_enrollments AS e WHERE e.course_id = c.id AND e.status = 'waiting')" +
+		" FROM ustat_courses AS c JOIN ustat_course_stats AS s ON s.course_id = c.id WHERE "
+}
 
 func scanSeats(rows *sql.Rows, s *courses.Seats) error {
 	return rows.Scan(&s.Course, &s.Slug, &s.Title, &s.Lessons, &s.Status, &s.Teacher, &s.Price.Minor, &s.Price.Currency, &s.Capacity, &s.Taken, &s.Trend, &s.Waiting)
@@ -27,7 +35,7 @@ func (r coursesReader) SeatsOf(ctx context.Context, slugs []string) ([]courses.S
 		return nil, nil
 	}
 	where, args := in(r.db, "c.slug", slugs)
-	return readAll(ctx, r.session, selectSeats+where, args, scanSeats)
+	return readAll(ctx, r.session, seatsOnly+where, args, scanSeats)
 }
 
 // LessonRefs implements courses.LearningReader.
