@@ -36,8 +36,17 @@ const (
 
 // CourseReport is the overview of a course.
 type CourseReport struct {
-	Course courses.Ref
+	Course  courses.Ref
+	Ratings courses.ReviewNumbers
 	CourseTotals
+}
+
+// RevenueReport is what a teacher has earned.
+type RevenueReport struct {
+	Teacher string // username
+	Total   []Revenue
+	Courses []CourseReport
+	Missing []string // the shards that did not answer, whose courses are zero
 }
 
 // Step is one of a funnel.
