@@ -2,6 +2,7 @@ package analytics
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -59,6 +60,7 @@ func (r *Rollups) count(e *Event) {
 	key := KeyOf(*e)
 	total := at(r.Totals, key)
 	total.Key = key
+	total.Events++
 	if total.FirstAt.IsZero() || e.OccurredAt.Before(total.FirstAt) {
 		total.FirstAt = e.OccurredAt
 	}
@@ -185,7 +187,6 @@ func (l *Learner) merge(e *Event) {
 		if !found {
 			l.Lessons = slices.Insert(l.Lessons, i, LearnerLesson{Lesson: e.Lesson})
 		}
-		l.Lessons[i].Started = true
 		l.Lessons[i].Completed = l.Lessons[i].Completed || e.Type == LessonComplete
 	case CourseComplete:
 		first(&l.Completed)
@@ -249,4 +250,47 @@ func (r *Rollups) dropZeros() {
 			delete(r.Cohorts, key)
 		}
 	}
+}
+
+// Merge adds what another fold has counted, of events that were folded with these learners
+// known.
+func (r *Rollups) Merge(o *Rollups) {
+	for key, t := range o.Totals {
+		total := at(r.Totals, key)
+		total.Key = key
+		total.Events += t.Events
+		total.Add(t.Counters, 1)
+		if total.FirstAt.IsZero() || !t.FirstAt.IsZero() && t.FirstAt.Before(total.FirstAt) {
+			total.FirstAt = t.FirstAt
+		}
+		if t.UpdatedAt.After(total.UpdatedAt) {
+			total.UpdatedAt = t.UpdatedAt
+		}
+	}
+	for key, c := range o.Spans {
+		at(r.Spans, key).Add(*c, 1)
+	}
+	for key, m := range o.Revenue {
+		money := at(r.Revenue, key)
+		money.Currency, money.Gross, money.Back = m.Currency, money.Gross+m.Gross, money.Back+m.Back
+	}
+	for key, l := range o.Lessons {
+		c := at(r.Lessons, key)
+		c.Lesson, c.Started, c.Completed = l.Lesson, c.Started+l.Started, c.Completed+l.Completed
+	}
+	for key, n := range o.Cohorts {
+		r.Cohorts[key] += n
+	}
+	for key, d := range o.UserDays {
+		day := at(r.UserDays, key)
+		day.Key, day.User, day.Day, day.Events, day.LessonCompletions = d.Key, d.User, d.Day, day.Events+d.Events, day.LessonCompletions+d.LessonCompletions
+		if d.LastAt.After(day.LastAt) {
+			day.LastAt = d.LastAt
+		}
+	}
+	maps.Copy(r.Learners, o.Learners)
+	for key, hashes := range o.Viewers {
+		r.Viewers[key] = append(r.Viewers[key], hashes...)
+	}
+	r.dropZeros()
 }

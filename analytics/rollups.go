@@ -65,6 +65,7 @@ func (w Week) Start() time.Time { return time.Unix((int64(w)*7-3)*86400, 0).UTC(
 // CourseTotals are the totals of a key. Those of a negative one count nothing.
 type CourseTotals struct {
 	Key           Key
+	Events        int64 // of all types, searches included
 	UniqueViewers int64 // estimated by a sketch, within about 2 %: users, and sessions of visitors
 	Revenue       []Revenue
 	FirstAt       time.Time // of its events, by OccurredAt
@@ -101,10 +102,10 @@ type Learner struct {
 	Lessons                              []LearnerLesson
 }
 
-// LearnerLesson is one lesson of a learner.
+// LearnerLesson is one lesson that a learner has started or completed.
 type LearnerLesson struct {
-	Lesson             courses.LessonID
-	Started, Completed bool // Started is also what was completed
+	Lesson    courses.LessonID
+	Completed bool
 }
 
 // The bounds of a Learner: of what exceeds them, the first weeks and the lessons with

@@ -168,31 +168,38 @@ type UserTotals struct {
 	Days                     []int64   // the active days, of one shard
 }
 
-// ShardMover moves buckets between shards.
+// ShardMover is what a bucket is moved by; see Mover.
 type ShardMover interface {
-	// SetBucket sets the state of a bucket, whose epoch never falls: with a lower one than
-	// is stored it fails with ErrMoved.
+	// SetBucket sets the state of a bucket, after those who write to it have ended. The
+	// epoch never falls: with a lower one than is stored it fails with ErrMoved.
 	SetBucket(ctx context.Context, bucket Bucket, epoch int64, state BucketState) error
-	// BucketSize returns how many raw events the bucket has, a checksum of them that does
-	// not depend on their order, and about how many bytes they take.
-	BucketSize(ctx context.Context, bucket Bucket) (BucketSize, error)
-	// CopyOut returns up to limit raw events of a bucket behind a position, in an order of
-	// its own, and the position of the last.
-	CopyOut(ctx context.Context, bucket Bucket, after CopyPosition, limit int) ([]Event, CopyPosition, error)
+	// BucketState returns the state of a bucket and its epoch, 0 before SetBucket.
+	BucketState(ctx context.Context, bucket Bucket) (BucketState, int64, error)
+	// BucketSizes returns the sizes of the buckets that have rows, by bucket.
+	BucketSizes(ctx context.Context) ([]BucketSize, error)
+	// BucketKeys returns up to limit keys of a bucket that have rows, above after.
+	BucketKeys(ctx context.Context, bucket Bucket, after Key, limit int) ([]Key, error)
+	// CopyOut returns up to limit raw events of a key behind a position, the oldest first.
+	CopyOut(ctx context.Context, key Key, after *EventPosition, limit int) ([]Event, error)
 	// CopyIn stores raw events without counting them; those that are there already are
 	// left alone.
 	CopyIn(ctx context.Context, events []Event) error
-	// Late returns up to limit events that were ingested while the bucket was Copying and
+	// Late returns up to limit events that were ingested while their bucket was Copying and
 	// are not forgotten, and ForgetLate forgets some.
 	Late(ctx context.Context, bucket Bucket, limit int) ([]Event, error)
 	ForgetLate(ctx context.Context, events []Event) error
-	// RollupsOut returns up to limit rows of the rollups of a bucket behind a position, and
-	// RollupsIn replaces such rows. Rows are opaque; shards of either engine take them.
-	RollupsOut(ctx context.Context, bucket Bucket, after RowPosition, limit int) ([]RollupRow, RowPosition, error)
-	RollupsIn(ctx context.Context, rows []RollupRow) error
-	// DropBucket removes up to limit rows of a bucket and reports whether some are left.
+	// RollupsOut returns up to limit rows of one of RollupNames of a key behind a row,
+	// nil for the first, and RollupsIn replaces rows. They are opaque, and taken by shards of
+	// either engine.
+	RollupsOut(ctx context.Context, key Key, rollup string, after []any, limit int) (rows [][]any, err error)
+	RollupsIn(ctx context.Context, rollup string, rows [][]any) error
+	// DropBucket removes rows of a bucket, about limit of them, and reports whether some are
+	// left. It fails with core.ErrFailedPrecondition unless the bucket is Gone or Arriving.
 	DropBucket(ctx context.Context, bucket Bucket, limit int) (more bool, err error)
 }
+
+// RollupNames are the names of the rollups, in the order in which they are copied.
+var RollupNames = []string{"viewers", "spans", "revenue", "lessons", "cohorts", "learners", "user_days", "totals"}
 
 // BucketState is what a shard holds of a bucket.
 type BucketState int
@@ -206,27 +213,10 @@ const (
 	Gone                        // it is elsewhere; writes fail with ErrMoved
 )
 
-// BucketSize is how much a bucket has.
+// BucketSize is how much a bucket has on a shard.
 type BucketSize struct {
-	Events   int64
-	Bytes    int64
-	Checksum uint64
-}
-
-// CopyPosition is a place in the raw events of a bucket.
-type CopyPosition struct {
-	Key Key
-	EventPosition
-}
-
-// RowPosition is a place in the rollups of a bucket.
-type RowPosition struct {
-	Rollup int
-	Last   []any
-}
-
-// RollupRow is one row of a rollup.
-type RollupRow struct {
-	Rollup string
-	Values []any
+	Bucket Bucket
+	Keys   int64
+	Events int64 // that were counted; with those that have been pruned
+	Bytes  int64 // about
 }
