@@ -89,6 +89,9 @@ type CourseReader interface {
 	RefBySlug(ctx context.Context, slug string) (Ref, error)
 	// RefsByID does the same for those of the courses that exist, in any order.
 	RefsByID(ctx context.Context, ids []CourseID) ([]Ref, error)
+	// RefsByTeachers does the same for up to limit courses of teachers, whatever their
+	// status, the youngest first, by one statement.
+	RefsByTeachers(ctx context.Context, teachers []core.UserID, limit int) ([]Ref, error)
 	// ReviewNumbers returns the numbers of reviews that those of the courses that exist are
 	// listed with, by one statement.
 	ReviewNumbers(ctx context.Context, ids []CourseID) (map[CourseID]ReviewNumbers, error)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/analytics"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/reports"
@@ -24,6 +25,12 @@ type Backend struct {
 	Reports  reports.Store // nil where no reports are made
 	Keys     Keys
 	Schema   Schema
+	// Analytics is a shard of analytics in the same database, for a platform that has no
+	// others. Nil where there is none.
+	Analytics analytics.Shard
+	// Shards keeps which shard has what, for a platform that has several. Nil where that is
+	// not kept.
+	Shards analytics.DirectoryStore
 	// Atomic runs fn in one transaction of the database that Join joins: nil commits, an
 	// error or a panic rolls back; fn runs again when its error is core.ErrRetry. Nil
 	// where there is no such transaction, or one already.

@@ -140,3 +140,5 @@ func (search) Field(terms []string) (string, []any) {
 }
 
 var _ sqlstore.TextColumns = search{}
+
+func tableExists(table string) string { return "SELECT count(to_regclass('" + table + "'))" }

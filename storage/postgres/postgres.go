@@ -16,13 +16,18 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 
+	"github.com/ustat/ustat/analytics"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/storage"
+	"github.com/ustat/ustat/storage/internal/shardstore"
 	"github.com/ustat/ustat/storage/internal/sqlstore"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
+
+//go:embed shard/*.sql
+var shardMigrations embed.FS
 
 // Options tune a backend. A nil Options is all defaults.
 type Options struct {
@@ -40,6 +45,49 @@ type Options struct {
 // takes them; pool_max_conns sets the size of the pool) and returns its stores.
 // Migrate the schema, or let ustat's Start do it, before use. Close ends the pool.
 func Open(ctx context.Context, dsn string, opt *Options) (*storage.Backend, error) {
+	db, err := openDB(dsn)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.PingContext(ctx); err != nil {
+		return nil, core.ErrUnavailable.Withf("PostgreSQL does not answer").Because(errors.Join(err, db.Close()))
+	}
+	d := newDB(db, opt)
+	return backendOf(d, func() error {
+		d.MarkClosed()
+		return db.Close()
+	}), nil
+}
+
+// OpenShard returns the database that dsn names, as Open takes it, as a shard of analytics.
+// It need not answer yet, and its schema is migrated when it is used first. Close ends the
+// pool.
+func OpenShard(dsn string, opt *Options) (analytics.Shard, error) {
+	db, err := openDB(dsn)
+	if err != nil {
+		return nil, err
+	}
+	d := newDB(db, opt)
+	return shardOf(d, func() error {
+		d.MarkClosed()
+		return db.Close()
+	}), nil
+}
+
+// backendOf returns the stores of a database, and the shard that is beside them.
+func backendOf(d *sqlstore.DB, closeDB func() error) *storage.Backend {
+	backend := d.Backend()
+	backend.Analytics = shardOf(d, nil)
+	backend.Close = closeDB
+	return backend
+}
+
+// shardOf returns the shard in a database.
+func shardOf(d *sqlstore.DB, closeDB func() error) analytics.Shard {
+	return shardstore.New(d.Beside(sub(shardMigrations, "shard"), shardstore.MigrationsTable), closeDB)
+}
+
+func openDB(dsn string) (*sql.DB, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		// The error of pgx hides the password, but it quotes the rest of the DSN.
@@ -56,16 +104,7 @@ func Open(ctx context.Context, dsn string, opt *Options) (*storage.Backend, erro
 	db.SetMaxIdleConns(int(config.MaxConns))
 	db.SetConnMaxIdleTime(config.MaxConnIdleTime)
 	db.SetConnMaxLifetime(config.MaxConnLifetime)
-	if err := db.PingContext(ctx); err != nil {
-		return nil, core.ErrUnavailable.Withf("PostgreSQL does not answer").Because(errors.Join(err, db.Close()))
-	}
-	d := newDB(db, opt)
-	backend := d.Backend()
-	backend.Close = func() error {
-		d.MarkClosed()
-		return db.Close()
-	}
-	return backend, nil
+	return db, nil
 }
 
 // Use returns the stores of a database that the embedder has opened with pgx's
@@ -75,27 +114,30 @@ func Use(ctx context.Context, db *sql.DB, opt *Options) (*storage.Backend, error
 		return nil, core.ErrUnavailable.Because(err)
 	}
 	d := newDB(db, opt)
-	backend := d.Backend()
-	backend.Close = func() error {
+	return backendOf(d, func() error {
 		d.MarkClosed()
 		return nil
+	}), nil
+}
+
+// sub returns a folder that is embedded above.
+func sub(files embed.FS, folder string) fs.FS {
+	inside, err := fs.Sub(files, folder)
+	if err != nil {
+		panic(err)
 	}
-	return backend, nil
+	return inside
 }
 
 func newDB(db *sql.DB, opt *Options) *sqlstore.DB {
 	if opt == nil {
 		opt = &Options{}
 	}
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
 	return sqlstore.NewDB(bun.NewDB(db, pgdialect.New()), db, sqlstore.Dialect{
-		Migrations:     files,
+		Migrations:     sub(migrations, "migrations"),
 		MigrationLock:  "SELECT pg_advisory_xact_lock(7561346012)",
 		TreeLock:       "SELECT pg_advisory_xact_lock(7561346013)",
-		TableExists:    "SELECT count(to_regclass('ustat_migrations'))",
+		TableExists:    tableExists,
 		RefreshRollups: "REFRESH MATERIALIZED VIEW CONCURRENTLY ustat_course_stats_mv",
 		Search:         search{},
 		Classify:       classify,

@@ -87,3 +87,7 @@ func quote(terms []string) string {
 }
 
 var _ sqlstore.Search = search{}
+
+func tableExists(table string) string {
+	return "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '" + table + "'"
+}

@@ -23,13 +23,18 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/ustat/ustat/analytics"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/storage"
+	"github.com/ustat/ustat/storage/internal/shardstore"
 	"github.com/ustat/ustat/storage/internal/sqlstore"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
+
+//go:embed shard/*.sql
+var shardMigrations embed.FS
 
 // MinVersion is the oldest SQLite engine that is accepted: before it, a WAL that
 // was reset could corrupt the database.
@@ -73,36 +78,65 @@ func (o *Options) withDefaults() (Options, error) {
 // returns its stores. Migrate the schema, or let ustat's Start do it, before use.
 // Close ends both pools.
 func Open(ctx context.Context, path string, opt *Options) (*storage.Backend, error) {
+	db, closeDB, err := openDB(ctx, path, opt)
+	if err != nil {
+		return nil, err
+	}
+	return backendOf(db, closeDB), nil
+}
+
+// OpenShard opens the database file at path, which is made if it is not there, as a shard
+// of analytics. Its schema is migrated when it is used first. Close ends both pools.
+func OpenShard(ctx context.Context, path string, opt *Options) (analytics.Shard, error) {
+	db, closeDB, err := openDB(ctx, path, opt)
+	if err != nil {
+		return nil, err
+	}
+	return shardOf(db, closeDB), nil
+}
+
+// backendOf returns the stores of a database, and the shard that is beside them.
+func backendOf(db *sqlstore.DB, closeDB func() error) *storage.Backend {
+	backend := db.Backend()
+	backend.Analytics = shardOf(db, nil)
+	backend.Close = closeDB
+	return backend
+}
+
+// shardOf returns the shard in a database.
+func shardOf(db *sqlstore.DB, closeDB func() error) analytics.Shard {
+	return shardstore.New(db.Beside(sub(shardMigrations, "shard"), shardstore.MigrationsTable), closeDB)
+}
+
+func openDB(ctx context.Context, path string, opt *Options) (*sqlstore.DB, func() error, error) {
 	if path == "" || strings.HasPrefix(path, ":memory:") || strings.Contains(path, "mode=memory") {
-		return nil, core.Invalid("path", "file", "", path, "a file is needed; see InMemory")
+		return nil, nil, core.Invalid("path", "file", "", path, "a file is needed; see InMemory")
 	}
 	options, err := opt.withDefaults()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	busy := fmt.Sprintf("busy_timeout(%d)", options.BusyTimeout.Milliseconds())
 	writer, err := open(path, 1, url.Values{
 		"_txlock": {"immediate"}, "_pragma": {busy, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-4000)"},
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := checkEngine(ctx, writer); err != nil {
-		return nil, errors.Join(err, writer.Close())
+		return nil, nil, errors.Join(err, writer.Close())
 	}
 	readers, err := open(path, options.Readers, url.Values{
 		"_pragma": {busy, "query_only(1)", "foreign_keys(1)", "cache_size(-4000)"}, "mode": {"ro"},
 	})
 	if err != nil {
-		return nil, errors.Join(err, writer.Close())
+		return nil, nil, errors.Join(err, writer.Close())
 	}
 	db := newDB(readers, writer, options)
-	backend := db.Backend()
-	backend.Close = func() error {
+	return db, func() error {
 		db.MarkClosed()
 		return errors.Join(readers.Close(), writer.Close())
-	}
-	return backend, nil
+	}, nil
 }
 
 // InMemory opens a database that lives as long as it is open: a temporary file,
@@ -134,12 +168,10 @@ func Use(ctx context.Context, db *sql.DB, opt *Options) (*storage.Backend, error
 		return nil, err
 	}
 	d := newDB(db, db, options)
-	backend := d.Backend()
-	backend.Close = func() error {
+	return backendOf(d, func() error {
 		d.MarkClosed()
 		return nil
-	}
-	return backend, nil
+	}), nil
 }
 
 func open(path string, conns int, params url.Values) (*sql.DB, error) {
@@ -155,13 +187,9 @@ func open(path string, conns int, params url.Values) (*sql.DB, error) {
 }
 
 func newDB(readers, writer *sql.DB, o Options) *sqlstore.DB {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
 	return sqlstore.NewDB(bun.NewDB(readers, sqlitedialect.New()), writer, sqlstore.Dialect{
-		Migrations:  files,
-		TableExists: "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'ustat_migrations'",
+		Migrations:  sub(migrations, "migrations"),
+		TableExists: tableExists,
 		Search:      search{},
 		Classify:    classify,
 		Day:         func(column string) string { return "unixepoch(" + column + ") / 86400" },
@@ -169,6 +197,15 @@ func newDB(readers, writer *sql.DB, o Options) *sqlstore.DB {
 		NoIndex:     "+",
 		TextTime:    true,
 	}, sqlstore.Options{Observer: o.Observer, RetryFor: o.RetryFor, WriterWait: o.WriterWait, OneWriter: true})
+}
+
+// sub returns a folder that is embedded above.
+func sub(files embed.FS, folder string) fs.FS {
+	inside, err := fs.Sub(files, folder)
+	if err != nil {
+		panic(err)
+	}
+	return inside
 }
 
 // checkEngine opens the first connection, and refuses old engines and databases

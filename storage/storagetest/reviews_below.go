@@ -171,6 +171,28 @@ func (s suite) refs() {
 			require.ErrorIs(t, err, courses.ErrCourseNotFound)
 		}
 	})
+	s.run("RefsByTeachers returns the courses of teachers, whatever their status, the youngest first", func(t *testing.T, b *storage.Backend) {
+		sh := newShelf(t, b)
+		draft := course("draft", sh.teachers[1])
+		draft.Status = courses.Draft
+		list := insertCourses(t, b, course("one", sh.teachers[0]), draft, course("three", sh.teachers[0]))
+		slugs := func(limit int, teachers ...core.UserID) (slugs []string) {
+			ctx, queries := storage.CountQueries(timeout(t))
+			got, err := b.Courses.RefsByTeachers(ctx, teachers, limit)
+			require.NoError(t, err)
+			require.LessOrEqual(t, queries.Count(), 1)
+			for _, ref := range got {
+				slugs = append(slugs, ref.Slug)
+			}
+			return slugs
+		}
+		one, two := list[0].Teacher.ID, list[1].Teacher.ID
+		require.Equal(t, []string{"three", "one"}, slugs(10, one))
+		require.Equal(t, []string{"three", "draft", "one"}, slugs(10, two, one))
+		require.Equal(t, []string{"three", "draft"}, slugs(2, two, one))
+		require.Empty(t, slugs(10))
+		require.Empty(t, slugs(10, 404404))
+	})
 	s.run("SetRating writes the numbers of reviews unless those that are there are as new, and nothing else, and ReviewNumbers and TeacherNumbers read them", func(t *testing.T, b *storage.Backend) {
 		sh := newShelf(t, b)
 		list := insertCourses(t, b, course("one", sh.teachers[0]), course("two", sh.teachers[0]))

@@ -41,6 +41,15 @@ func (r coursesReader) RefsByID(ctx context.Context, ids []courses.CourseID) ([]
 	return readAll(ctx, r.session, selectRefs+where, args, scanRef)
 }
 
+// RefsByTeachers implements courses.CourseReader.
+func (r coursesReader) RefsByTeachers(ctx context.Context, teachers []core.UserID, limit int) ([]courses.Ref, error) {
+	if len(teachers) == 0 {
+		return nil, nil
+	}
+	where, args := in(r.db, "teacher_id", teachers)
+	return readAll(ctx, r.session, selectRefs+where+" ORDER BY id DESC LIMIT ?", append(args, limit), scanRef)
+}
+
 // ReviewNumbers implements courses.CourseReader.
 func (r coursesReader) ReviewNumbers(ctx context.Context, ids []courses.CourseID) (map[courses.CourseID]courses.ReviewNumbers, error) {
 	if len(ids) == 0 {

@@ -23,19 +23,21 @@ import (
 type Dialect struct {
 	// Migrations holds the files NNNN_name.sql, statements parted by --bun:split.
 	Migrations fs.FS
+	// MigrationsTable and LocksTable are the migrator's own. Empty means those of the main
+	// database.
+	MigrationsTable, LocksTable string
 	// MigrationLock is run first in the transaction of each migration, so that
 	// two processes take turns. Empty where BEGIN itself does that.
 	MigrationLock string
 	// TreeLock makes the transactions that run it take turns. Empty where all
 	// writing ones do.
 	TreeLock string
-	// TableExists is a query whose one number says whether the table of
-	// migrations is there.
-	TableExists string
+	// TableExists returns a query whose one number says whether a table is there.
+	TableExists func(table string) string
 	// RefreshRollups makes the rollups of all courses anew. Empty where they are a table
 	// that is written.
 	RefreshRollups string
-	// Search keeps and asks the full-text index.
+	// Search keeps and asks the full-text index. Nil where there are no courses.
 	Search Search
 	// Classify says by its code what a driver's error means.
 	Classify func(error) Class
@@ -121,6 +123,9 @@ func NewDB(db *bun.DB, writer *sql.DB, dialect Dialect, opt Options) *DB {
 	if opt.Now == nil {
 		opt.Now = core.SystemClock{}.Now
 	}
+	if dialect.MigrationsTable == "" {
+		dialect.MigrationsTable, dialect.LocksTable = migrationsTable, locksTable
+	}
 	h := hook{opt.Observer}
 	d := &DB{
 		bun: db.WithQueryHook(h), hook: h, statements: &statements{text: map[string]*sql.Stmt{}}, written: &statements{text: map[string]*sql.Stmt{}},
@@ -142,7 +147,7 @@ func setDefault(d *time.Duration, to time.Duration) {
 // Backend returns the stores of the database.
 func (d *DB) Backend() *storage.Backend {
 	return &storage.Backend{
-		Accounts: newAccounts(d), Courses: newCourses(d), Reports: newReports(d), Reviews: newReviews(d), Keys: keys{d}, Schema: schema{d}, Atomic: d.atomic, Ping: d.ping, Verify: d.verify,
+		Accounts: newAccounts(d), Courses: newCourses(d), Reports: newReports(d), Reviews: newReviews(d), Shards: shards{d}, Keys: keys{d}, Schema: schema{d}, Atomic: d.atomic, Ping: d.ping, Verify: d.verify,
 	}
 }
 

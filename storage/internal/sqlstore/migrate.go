@@ -13,7 +13,7 @@ import (
 	"github.com/ustat/ustat/storage"
 )
 
-// The names of the migrator's own tables; the database may be the embedder's.
+// The names of the migrator's own tables in a main database, which may be the embedder's.
 const (
 	migrationsTable = "ustat_migrations"
 	locksTable      = "ustat_migration_locks"
@@ -65,7 +65,7 @@ func (s schema) migrator() (*migrate.Migrator, []string, error) {
 	}
 	// Upsert: Up has marked the migration already, in its own transaction.
 	db := bun.NewDB(s.db.writer, s.db.bun.Dialect())
-	return migrate.NewMigrator(db, all, migrate.WithTableName(migrationsTable), migrate.WithLocksTableName(locksTable),
+	return migrate.NewMigrator(db, all, migrate.WithTableName(s.db.dialect.MigrationsTable), migrate.WithLocksTableName(s.db.dialect.LocksTable),
 		migrate.WithMarkAppliedOnSuccess(true), migrate.WithUpsert(true)), names, nil
 }
 
@@ -79,7 +79,7 @@ func (s schema) apply(ctx context.Context, m *migrate.Migration, statements []st
 			}
 		}
 		var applied int
-		if err := tx.rawScan(ctx, &applied, "SELECT count(*) FROM "+migrationsTable+" WHERE name = ?", m.Name); err != nil || applied > 0 {
+		if err := tx.rawScan(ctx, &applied, "SELECT count(*) FROM "+s.db.dialect.MigrationsTable+" WHERE name = ?", m.Name); err != nil || applied > 0 {
 			return err
 		}
 		for i, statement := range statements {
@@ -88,7 +88,7 @@ func (s schema) apply(ctx context.Context, m *migrate.Migration, statements []st
 			}
 			after(i + 1)
 		}
-		return tx.WriteSQL(ctx, "INSERT INTO "+migrationsTable+" (name, group_id, migrated_at) VALUES (?, ?, ?)", m.Name, m.GroupID, s.db.opt.Now())
+		return tx.WriteSQL(ctx, "INSERT INTO "+s.db.dialect.MigrationsTable+" (name, group_id, migrated_at) VALUES (?, ?, ?)", m.Name, m.GroupID, s.db.opt.Now())
 	})
 }
 
@@ -109,8 +109,10 @@ func (s schema) Migrate(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("storage: migrate: %w", err)
 	}
-	if err := s.reindexOld(ctx); err != nil {
-		return nil, fmt.Errorf("storage: index courses anew: %w", err)
+	if s.db.dialect.Search != nil {
+		if err := s.reindexOld(ctx); err != nil {
+			return nil, fmt.Errorf("storage: index courses anew: %w", err)
+		}
 	}
 	var applied []string
 	for _, done := range group.Migrations {
@@ -152,6 +154,9 @@ func (s schema) Check(ctx context.Context) error {
 			return storage.ErrSchemaOld.Withf("migration %s has not been applied: migrate the database first", name)
 		}
 	}
+	if s.db.dialect.Search == nil {
+		return nil
+	}
 	return s.checkReindexed(ctx)
 }
 
@@ -177,10 +182,10 @@ func (s schema) applied(ctx context.Context) (map[string]bool, error) {
 	}
 	found := map[string]bool{}
 	var exists int
-	if err := s.db.writer.QueryRowContext(ctx, s.db.dialect.TableExists).Scan(&exists); err != nil || exists == 0 {
+	if err := s.db.writer.QueryRowContext(ctx, s.db.dialect.TableExists(s.db.dialect.MigrationsTable)).Scan(&exists); err != nil || exists == 0 {
 		return found, s.db.translateNil(ctx, err)
 	}
-	rows, err := s.db.writer.QueryContext(ctx, "SELECT name FROM "+migrationsTable)
+	rows, err := s.db.writer.QueryContext(ctx, "SELECT name FROM "+s.db.dialect.MigrationsTable)
 	if err != nil {
 		return nil, s.db.translate(ctx, err)
 	}

@@ -1,0 +1,7 @@
+-- Which shard of analytics has which bucket.
+CREATE TABLE ustat_shard_buckets (
+    bucket BIGINT PRIMARY KEY CHECK (bucket >= 0),
+    shard TEXT NOT NULL,
+    epoch BIGINT NOT NULL CHECK (epoch > 0),
+    moving_to TEXT NOT NULL
+);
