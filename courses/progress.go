@@ -147,8 +147,14 @@ func (s *Service) attend(ctx context.Context, by core.Actor, id EnrollmentID, le
 	if err != nil {
 		return Course{}, err
 	}
+	learner := Learner{User: by.UserID, Enrollment: e}
+	if s.ownGates { // of which some may ask for the right
+		if learner, err = s.store.LearnerOf(ctx, c.ID, by.UserID); err != nil {
+			return Course{}, err
+		}
+	}
 	lessons := []Lesson{l}
-	if err := s.lock(ctx, may, Visit{Learner: Learner{User: by.UserID, Enrollment: e}, Course: &c}, lessons); err != nil {
+	if err := s.lock(ctx, may, Visit{Learner: learner, Course: &c}, lessons); err != nil {
 		return Course{}, err
 	}
 	if reasons := lessons[0].Reasons; len(reasons) > 0 {

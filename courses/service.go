@@ -88,6 +88,7 @@ type Service struct {
 	orderTTL  time.Duration
 	returnURL func(o Order) string
 	gates     []Gate
+	ownGates  bool // some of the gates are the embedder's
 	files     lessonFiles
 
 	certificates CertificateRenderer
@@ -113,7 +114,7 @@ func NewService(c Config) *Service {
 	files := lessonFiles{c.Files, c.Links, c.Queued, cmp.Or(c.MaxFile, DefaultMaxFile), media.NewImages()}
 	return &Service{
 		store: c.Store, users: c.Users, producers: c.Producers, cursors: c.Cursors, validate: c.Validator, clock: c.Clock,
-		payments: askedProviders(c.Payments), orderTTL: c.OrderTTL, returnURL: c.ReturnURL, gates: gates, files: files, certificates: c.Certificates, trending: c.Trending,
+		payments: askedProviders(c.Payments), orderTTL: c.OrderTTL, returnURL: c.ReturnURL, gates: gates, ownGates: len(c.Gates) > 0, files: files, certificates: c.Certificates, trending: c.Trending,
 	}
 }
 
