@@ -2,6 +2,7 @@ package courses_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -231,9 +232,16 @@ func TestCouponsLowerPrices(t *testing.T) {
 			"one": "used_up", "EACH": "used_by_user",
 		} {
 			c := w.paid(t, "For "+code)
+			if why != "used_by_user" { // of sam
+				_, err := w.CreateOrder(t.Context(), w.admin, courses.NewOrder{Course: c.Slug, Coupon: code})
+				require.ErrorIs(t, err, courses.ErrCoupon, code)
+				require.Equal(t, why, err.(*core.Error).Violations[0].Code, code)
+				why = "not_valid"
+			}
 			_, err := w.CreateOrder(t.Context(), w.sam, courses.NewOrder{Course: c.Slug, Coupon: code})
 			require.ErrorIs(t, err, courses.ErrCoupon, code)
-			require.Equal(t, why, err.(*core.Error).Violations[0].Code, code)
+			got := err.(*core.Error).Violations[0]
+			require.Equal(t, []string{why, code, "the coupon does not apply: " + strings.ReplaceAll(why, "_", " ")}, []string{got.Code, got.Got, got.Message})
 		}
 		for _, try := range []struct {
 			code         string
@@ -259,6 +267,72 @@ func TestCouponsLowerPrices(t *testing.T) {
 			require.Equal(t, courses.Refunded, w.status(t, c.ID, w.sam))
 		}
 		require.NoError(t, w.backend.Verify(t.Context()))
+	})
+}
+
+// TestCodesOfCouponsAreNotGuessed tries codes until there are no more tries, many at once.
+func TestCodesOfCouponsAreNotGuessed(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		w.clock.step = time.Millisecond
+		w.coupon(t, courses.NewCoupon{Code: "RIGHT", Percent: 10})
+		c := w.paid(t, "Go")
+		for range 2 * courses.CouponTries { // none of which is a wrong one
+			w.ordered(t, w.sam, c.Slug, "RIGHT")
+			_, err := w.CreateOrder(t.Context(), w.sam, courses.NewOrder{Course: "nothing", Coupon: "RIGHT"})
+			require.ErrorIs(t, err, courses.ErrCourseNotFound)
+		}
+		wrong := 0
+		for _, err := range together(3*courses.CouponTries, func(i int) error {
+			_, err := w.CreateOrder(t.Context(), w.bob, courses.NewOrder{Course: c.Slug, Coupon: fmt.Sprint("GUESS-", i)})
+			return err
+		}) {
+			if errors.Is(err, courses.ErrCoupon) {
+				wrong++
+				continue
+			}
+			require.ErrorIs(t, err, courses.ErrTooManyCoupons)
+			require.ErrorIs(t, err, core.ErrRateLimited)
+			require.Positive(t, err.(*core.Error).RetryAfter)
+		}
+		require.Equal(t, courses.CouponTries, wrong)
+		_, err := w.CreateOrder(t.Context(), w.bob, courses.NewOrder{Course: c.Slug, Coupon: "RIGHT"})
+		require.ErrorIs(t, err, courses.ErrTooManyCoupons, "not even the right one is told")
+		w.ordered(t, w.bob, c.Slug, "")
+		w.ordered(t, w.sam, c.Slug, "RIGHT")
+		w.clock.add(time.Hour)
+		w.ordered(t, w.bob, c.Slug, "RIGHT")
+		for i := range 2 * courses.CouponTries {
+			_, err := w.CreateOrder(t.Context(), w.admin, courses.NewOrder{Course: c.Slug, Coupon: fmt.Sprint("GUESS-", i)})
+			require.ErrorIs(t, err, courses.ErrCoupon, "an admin sees them all")
+		}
+	})
+}
+
+// TestAnUnpaidOrderGivesItsCouponBack lets the time of an order pass, and has its payment
+// fail.
+func TestAnUnpaidOrderGivesItsCouponBack(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		w.coupon(t, courses.NewCoupon{Code: "ONE", Percent: 10, Limit: 1, PerUser: 1})
+		c := w.paid(t, "Go")
+		for _, end := range []func(o courses.Order){
+			func(courses.Order) { w.clock.add(25 * time.Hour) },
+			func(o courses.Order) { require.NoError(t, w.post(t, w.bank.settled(t, o.ID, false))) },
+		} {
+			o := w.ordered(t, w.sam, c.Slug, "ONE")
+			_, err := w.CreateOrder(t.Context(), w.bob, courses.NewOrder{Course: c.Slug, Coupon: "ONE"})
+			require.ErrorIs(t, err, courses.ErrCoupon, "the only one is held")
+			end(o)
+			_, err = w.SettleOrders(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, courses.OrderExpired, w.orderNow(t, o.ID).Status)
+			got, err := w.Coupon(t.Context(), w.admin, "ONE")
+			require.NoError(t, err)
+			require.Zero(t, got.Used)
+			require.NoError(t, w.backend.Verify(t.Context()))
+		}
+		require.Equal(t, "ONE", w.ordered(t, w.bob, c.Slug, "ONE").Coupon)
 	})
 }
 
