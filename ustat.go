@@ -88,8 +88,8 @@ type Config struct {
 	// RefreshTTL is how long a refresh token is good for, AccessTTL to 366 days. Zero
 	// means 30 days.
 	RefreshTTL time.Duration
-	// Limiter counts attempts to sign in, and what is written of reviews. Nil means one in this process's memory;
-	// where a platform has many processes, give them one that they share.
+	// Limiter counts attempts to sign in, codes of coupons that do not apply, and what is written of reviews. Nil means one in this process's memory;
+	// where a platform has many processes, give them one that they share. It keeps nothing in the platform's database.
 	Limiter core.Limiter
 	// Hasher hashes passwords. Nil means argon2id (see accounts/password).
 	Hasher accounts.Hasher
@@ -333,7 +333,7 @@ func (p *Platform) assemble() (err error) {
 	}
 	p.Courses = courses.NewService(courses.Config{
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
-		Payments: providers, OrderTTL: c.OrderTTL, ReturnURL: c.PaymentReturnURL,
+		Payments: providers, OrderTTL: c.OrderTTL, ReturnURL: c.PaymentReturnURL, Limiter: c.Limiter,
 		Gates: c.Gates,
 		Files: c.Files, Links: p.links, Queued: c.Queue != nil, MaxFile: c.MaxLessonFile, Certificates: c.Certificates, Trending: c.Trending,
 	})

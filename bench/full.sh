@@ -41,7 +41,7 @@ section "Authoring" go test -run . -skip 'NeverMoreThanTheCapacity' -v -count=1 
 section "Learning beside hand-written handlers" go test -run '^$' -bench Learning -benchtime 3000x -timeout 30m ./bench
 section "Import of enrollments" go test -run '^$' -bench Enrollments -benchtime 3x -timeout 30m ./transfer
 section "Enrollments counted, and out and in again" go test -run 'TheRealEnrollments' -v -count=1 -timeout 30m ./transfer
-section "Never more than the capacity" go test -run 'NeverMoreThanTheCapacity' -v -count=1 -timeout 60m ./courses
+section "Never more than the capacity" go test -run 'NeverMoreThanTheCapacity' -v -count=1 -timeout 90m ./courses
 section "Progress, purchases and certificates after anything" go test -run 'ProgressAfterAnything|RandomPurchases|ACertificateImplies' -v -count=1 -timeout 60m ./courses
 section "A hundred at once" go test -run 'DoubleSubmits|KeyOfEnrollment|AHundredAtOnceIssue|OneHundredOrders' -v -count=1 -timeout 30m ./httpapi ./courses
 section "Letters of certificates" go test -v -count=1 -timeout 30m ./courses/certificate

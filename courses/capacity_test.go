@@ -33,7 +33,7 @@ func TestNeverMoreThanTheCapacity(t *testing.T) {
 		w.clock.step = time.Millisecond // so that callbacks do not grow old on their way
 		callers, buyers, rounds := 60, 30, 6
 		if scale() > 1 {
-			callers, buyers, rounds = 1000, 150, 50*scale()
+			callers, buyers, rounds = 1000, 100, 50*scale()
 		}
 		people := w.students(t, callers)
 		free, paid := w.crowd(t, r, w.free(t, "Ten seats"), people), w.crowd(t, r, w.paid(t, "Ten seats to buy"), people[:buyers])
@@ -61,8 +61,8 @@ func TestNeverMoreThanTheCapacity(t *testing.T) {
 			require.NoError(t, err)
 		}
 		w.balanced(t)
-		t.Logf("%d callers and %d buyers, %d rounds: %d and %d effects, %d and %d were let in from the waiting list, %d orders were refunded", callers, buyers, rounds,
-			free.list.events, paid.list.events, free.list.promoted, paid.list.promoted, refunds(w.bank.Ledger()))
+		t.Logf("%d callers and %d buyers, %d rounds: %d and %d effects, %d and %d were let in from the waiting list, %d payments, %d refunds", callers, buyers, rounds,
+			free.list.events, paid.list.events, free.list.promoted, paid.list.promoted, len(w.bank.Ledger()), refunds(w.bank.Ledger()))
 		require.NotZero(t, free.list.promoted)
 		require.NotZero(t, paid.list.promoted)
 		require.NotZero(t, refunds(w.bank.Ledger()))
@@ -137,25 +137,19 @@ func (c *crowd) come(t testing.TB) {
 	})
 }
 
-// buy is a round of a course with a price. All are refunded or give up what they have, so
-// that there are seats; then all order, since orders take no seats; and then all pay at
-// once, some of whom are refunded, while others give up, come again or are given a place.
+// buy is a round of a course with a price. All are refunded, lose what they were given or
+// give it up, so that there are seats; then all order, since orders take no seats; and then
+// all pay at once, some of whom are refunded, while others give up, come again or are given
+// a place.
 func (c *crowd) buy(t testing.TB) {
 	t.Helper()
 	c.clock.add(30 * time.Minute)
-	c.all(t, func(ctx context.Context, i, what int) (err error) {
-		switch {
-		case what < 2:
-			_, err = c.Cancel(ctx, c.people[i], c.course.Slug, "")
-		case c.orders[i] != uuid.Nil && what < 9:
-			if _, err = c.RefundOrder(ctx, c.admin, c.orders[i]); !errors.Is(err, courses.ErrOrderState) {
-				return err
-			}
-			fallthrough
-		default:
-			_, err = c.Cancel(ctx, c.admin, c.course.Slug, c.name(i))
+	c.all(t, func(ctx context.Context, i, what int) error {
+		err := c.leave(ctx, i, what > 0)
+		if errors.Is(err, context.Canceled) { // they come again, so that there are seats
+			err = c.leave(t.Context(), i, what > 0)
 		}
-		return ignore(err, courses.ErrEnrollmentNotFound)
+		return err
 	})
 	c.all(t, func(ctx context.Context, i, _ int) error {
 		o, err := c.CreateOrder(ctx, c.people[i], courses.NewOrder{Course: c.course.Slug})
@@ -185,6 +179,21 @@ func (c *crowd) buy(t testing.TB) {
 		return ignore(err, courses.ErrEnrollmentNotFound, courses.ErrPaymentRequired, courses.ErrPaymentNotFound, courses.ErrOrderState, courses.ErrOrderNotFound)
 	})
 	require.NoError(t, <-settled)
+}
+
+// leave ends what the ith of the people has: by a refund, where they have paid and that is
+// asked for, by taking back what was given, or by giving it up.
+func (c *crowd) leave(ctx context.Context, i int, refund bool) error {
+	if refund && c.orders[i] != uuid.Nil {
+		if _, err := c.RefundOrder(ctx, c.admin, c.orders[i]); !errors.Is(err, courses.ErrOrderState) {
+			return err
+		}
+	}
+	_, err := c.Revoke(ctx, c.ann, c.course.Slug, c.name(i))
+	if errors.Is(err, courses.ErrEnrollmentNotFound) { // they were given nothing
+		_, err = c.Cancel(ctx, c.people[i], c.course.Slug, "")
+	}
+	return ignore(err, courses.ErrEnrollmentNotFound)
 }
 
 // payNow has the buyer of an order pay, and hands the callback in.

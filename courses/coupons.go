@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 const (
 	MinCouponCode = 3
 	MaxCouponCode = 32
+	CouponTries   = 10 // codes that do not apply, of a user in an hour
 )
 
 // NewCoupon is what CreateCoupon takes: either Percent or Amount.
@@ -228,22 +230,51 @@ func (c *checks) time(field string, to *time.Time, text *string) {
 	}
 }
 
+// tryCoupon is useCoupon for what a buyer types: it counts a try before, under the lock of
+// the course, so that those who order the same at once take turns, and gives it back unless
+// the coupon does not apply. Admins see all coupons, and are not counted.
+func (s *Service) tryCoupon(ctx context.Context, tx Tx, t trail, o *Order, code string) error {
+	if t.by.IsAdmin() {
+		return useCoupon(ctx, tx, t, o, code)
+	}
+	limit := core.Limit{Key: "coupons/" + strconv.FormatInt(int64(o.User), 10), Count: CouponTries, Per: time.Hour}
+	wait, err := s.limiter.Take(ctx, limit)
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		return ErrTooManyCoupons.After(wait)
+	}
+	err = useCoupon(ctx, tx, t, o, code)
+	if errors.Is(err, ErrCoupon) {
+		return err
+	}
+	if failed := s.limiter.Return(context.WithoutCancel(ctx), limit); err == nil {
+		err = failed
+	}
+	return err
+}
+
 // useCoupon takes a use of a coupon for an order and lowers its total. One that does not
 // apply is ErrCoupon.
-func useCoupon(ctx context.Context, tx Tx, at time.Time, o *Order, code string) error {
-	used, err := tx.UseCoupon(ctx, code, o.User, at)
+func useCoupon(ctx context.Context, tx Tx, t trail, o *Order, code string) error {
+	used, err := tx.UseCoupon(ctx, code, o.User, t.at)
 	if err != nil {
 		return err
 	}
 	c, err := tx.CouponByCode(ctx, code)
-	if errors.Is(err, ErrCouponNotFound) {
-		return couponRefused("unknown", code)
-	}
-	if err != nil {
+	why := "unknown"
+	if err == nil {
+		why = c.refuses(o, t.at, used)
+	} else if !errors.Is(err, ErrCouponNotFound) {
 		return err
 	}
-	if why := c.refuses(o, at, used); why != "" {
+	switch {
+	case why == "":
+	case why == usedByUser || t.by.IsAdmin():
 		return couponRefused(why, code)
+	default:
+		return couponRefused("not_valid", code)
 	}
 	o.Coupon, o.Total = c.Code, c.lowered(o.Price)
 	return fault.Hit("courses.order.after_coupon")
@@ -267,8 +298,11 @@ func (c *Coupon) refuses(o *Order, at time.Time, used bool) string {
 	case c.Limit > 0 && c.Used >= c.Limit:
 		return "used_up"
 	}
-	return "used_by_user"
+	return usedByUser
 }
+
+// usedByUser is why a coupon does not apply that is valid, and that the buyer knows.
+const usedByUser = "used_by_user"
 
 func couponRefused(why, code string) error {
 	return ErrCoupon.With(core.Violation{Field: "coupon", Code: why, Got: code, Message: fmt.Sprintf("the coupon does not apply: %s", strings.ReplaceAll(why, "_", " "))})

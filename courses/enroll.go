@@ -71,8 +71,9 @@ func (s *Service) enroll(ctx context.Context, tx Tx, t trail, may scope, seats *
 }
 
 // Cancel ends the actor's enrollment in a course, or an admin that of the user named,
-// and gives the seat to who has waited longest. The progress is kept. Who has paid and
-// still waits for a seat gets the money back: the enrollment is Refunded. One that has
+// and gives the seat to who has waited longest. The progress is kept, and so is the right
+// to the course of who has one: whoever cancels, it shuts nobody out, and the learner may
+// enroll again. RefundOrder and Revoke take a right away. Who has paid and still waits for a seat gets the money back: the enrollment is Refunded. One that has
 // ended is returned as it is; where there is none it is ErrEnrollmentNotFound, and for
 // who may not name another, core.ErrForbidden.
 func (s *Service) Cancel(ctx context.Context, by core.Actor, slug, username string) (Enrollment, error) {

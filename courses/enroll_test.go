@@ -357,6 +357,36 @@ func scale() int {
 	return max(1, n)
 }
 
+// TestACancellationShutsNobodyOut tells what an admin's takes and what it leaves.
+func TestACancellationShutsNobodyOut(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		free, paid := w.free(t, "Free"), w.paid(t, "Paid")
+		_, err := w.Enroll(t.Context(), w.sam, free.Slug, "")
+		require.NoError(t, err)
+		w.pay(t, w.ordered(t, w.sam, paid.Slug, "").ID)
+		_, err = w.Grant(t.Context(), w.ann, paid.Slug, "bob")
+		require.NoError(t, err)
+		for _, who := range []struct {
+			name string
+			by   core.Actor
+			slug string
+		}{{"sam", w.sam, free.Slug}, {"sam", w.sam, paid.Slug}, {"bob", w.bob, paid.Slug}} {
+			e, err := w.Cancel(t.Context(), w.admin, who.slug, who.name)
+			require.NoError(t, err)
+			require.Equal(t, courses.Cancelled, e.Status)
+			e, err = w.Enroll(t.Context(), who.by, who.slug, "")
+			require.NoError(t, err, "%s in %s", who.name, who.slug)
+			require.Equal(t, courses.Active, e.Status)
+		}
+		_, err = w.Revoke(t.Context(), w.ann, paid.Slug, "bob")
+		require.NoError(t, err)
+		_, err = w.Enroll(t.Context(), w.bob, paid.Slug, "")
+		require.ErrorIs(t, err, courses.ErrPaymentRequired)
+		require.NoError(t, w.backend.Verify(t.Context()))
+	})
+}
+
 func TestWhoHasASeatDoesNotTeachAndKeepsTheSeatOfAnArchivedCourse(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.shelf(t)

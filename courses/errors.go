@@ -82,7 +82,12 @@ var (
 	ErrProviderNotFound = &core.Error{Kind: core.KindNotFound, Code: "courses.provider_not_found", Message: "there is no such provider of payments"}
 	ErrCouponTaken      = &core.Error{Kind: core.KindConflict, Code: "courses.coupon_taken", Message: "there is a coupon with that code"}
 	ErrCouponInUse      = &core.Error{Kind: core.KindConflict, Code: "courses.coupon_in_use", Message: "orders have used the coupon: switch it off"}
-	// ErrCoupon is for a coupon that does not apply: the violation says why.
+	// ErrTooManyCoupons comes with RetryAfter: somebody has tried CouponTries codes that do
+	// not apply within an hour.
+	ErrTooManyCoupons = &core.Error{Kind: core.KindRateLimited, Code: "courses.too_many_coupons", Message: "too many codes were tried that do not apply: come back later"}
+	// ErrCoupon is for a coupon that does not apply. Its violation is "not_valid", whatever
+	// the reason, so that codes cannot be felt for; but "used_by_user" for who has used a
+	// valid one as often as they may, and to admins the reason.
 	ErrCoupon = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.coupon_refused", Message: "the coupon does not apply"}
 	// ErrEntitled is for an order of who may enroll without one.
 	ErrEntitled = &core.Error{Kind: core.KindConflict, Code: "courses.entitled", Message: "the user has a right to this course already: enroll"}

@@ -12,7 +12,7 @@ const (
 
 // Visit is somebody before the lessons of a course.
 type Visit struct {
-	Learner Learner // of a visitor who is not signed in its User is 0
+	Learner Learner // with the Right; of a visitor who is not signed in its User is 0
 	Course  *Course
 }
 

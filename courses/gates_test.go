@@ -99,6 +99,40 @@ func TestGates(t *testing.T) {
 	})
 }
 
+// rights keeps what each visit tells a gate of the right of who visits.
+type rights struct{ seen []courses.Learner }
+
+func (g *rights) Closed(_ context.Context, v courses.Visit, lessons []courses.Lesson) ([][]string, error) {
+	g.seen = append(g.seen, v.Learner)
+	return make([][]string, len(lessons)), nil
+}
+
+func TestAGateIsToldTheRightOfALearner(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		gate := new(rights)
+		w.Service = w.service(t, gate)
+		c := w.paid(t, "Go")
+		lesson := w.lessons(t, c.Slug)[0]
+		o := w.ordered(t, w.sam, c.Slug, "")
+		w.pay(t, o.ID)
+		learner, err := w.Learner(t.Context(), c.ID, w.sam.UserID)
+		require.NoError(t, err)
+		require.Equal(t, o.ID, learner.Right.Order)
+		gate.seen = nil
+		_, err = w.Lesson(t.Context(), w.sam, c.Slug, lesson)
+		require.NoError(t, err)
+		_, err = w.SetResume(t.Context(), w.sam, learner.Enrollment.ID, courses.Resume{Lesson: lesson})
+		require.NoError(t, err)
+		_, err = w.CompleteLesson(t.Context(), w.sam, learner.Enrollment.ID, lesson)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, len(gate.seen), 2)
+		for _, seen := range gate.seen {
+			require.Equal(t, []any{true, learner.Right, learner.Enrollment.ID}, []any{seen.Entitled, seen.Right, seen.Enrollment.ID})
+		}
+	})
+}
+
 func TestPrerequisites(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.shelf(t)

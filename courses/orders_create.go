@@ -26,9 +26,10 @@ type NewOrder struct {
 // given up for the new one.
 //
 // Besides what Enroll refuses, a course that costs nothing is ErrFree, one whose seats
-// are taken ErrFull, who takes it already ErrEnrolled, who need not pay ErrEntitled, who
-// has MaxOpenOrders that are not settled ErrTooManyOrders, and a coupon that does not apply ErrCoupon, whose violation says why. A provider that is
-// away, does not answer within ten seconds, or answers what cannot be is
+// are taken ErrFull, who takes it already ErrEnrolled, who need not pay ErrEntitled, and
+// who has MaxOpenOrders that are not settled ErrTooManyOrders. A coupon that does not apply
+// is ErrCoupon, and after CouponTries of these in an hour any coupon ErrTooManyCoupons. A
+// provider that is away, does not answer within ten seconds, or answers what cannot be is
 // core.ErrUnavailable: the order is kept, its payment is started later, and the
 // same call again goes on with it. One that refuses is ErrPaymentRefused, and the order
 // is given up.
@@ -138,7 +139,7 @@ func (s *Service) order(ctx context.Context, tx Tx, t trail, may scope, seats *S
 		Status: OrderPending, Watched: true, CreatedAt: t.at, ExpiresAt: t.at.Add(s.orderTTL),
 	}
 	if code != "" {
-		if err := useCoupon(ctx, tx, t.at, &o, code); err != nil {
+		if err := s.tryCoupon(ctx, tx, t, &o, code); err != nil {
 			return Order{}, err
 		}
 	}

@@ -176,8 +176,14 @@ func (s *Service) attend(ctx context.Context, by core.Actor, id EnrollmentID, le
 	case a.Lesson.ID == 0:
 		return 0, ErrLessonNotFound
 	}
+	learner := Learner{User: by.UserID, Enrollment: e}
+	if s.ownGates { // of which some may ask for the right
+		if learner, err = s.store.LearnerOf(ctx, c.ID, by.UserID); err != nil {
+			return 0, err
+		}
+	}
 	lessons := []Lesson{a.Lesson}
-	if err := s.lock(ctx, may, Visit{Learner: Learner{User: by.UserID, Enrollment: e}, Course: &c}, lessons); err != nil {
+	if err := s.lock(ctx, may, Visit{Learner: learner, Course: &c}, lessons); err != nil {
 		return 0, err
 	}
 	if reasons := lessons[0].Reasons; len(reasons) > 0 {

@@ -43,7 +43,10 @@ type Config struct {
 	// ReturnURL returns where the buyer of an order comes back to from the provider's
 	// page. Nil means nowhere.
 	ReturnURL func(o Order) string
-	Gates     []Gate // close lessons besides the enrollment, the date and the prerequisites, after them
+	// Limiter counts codes of coupons that do not apply. It is asked inside a transaction,
+	// and so keeps nothing in the same database. Nil means one in this process's memory.
+	Limiter core.Limiter
+	Gates   []Gate // close lessons besides the enrollment, the date and the prerequisites, after them
 
 	// Files, Links and Queued are what it takes to keep files of lessons; where one of
 	// them is missing, an upload fails with ErrFilesNotSetUp.
@@ -84,10 +87,12 @@ type Service struct {
 	cursors   *core.Cursors
 	validate  *core.Validator
 	clock     core.Clock
+	limiter   core.Limiter
 	payments  []Payments
 	orderTTL  time.Duration
 	returnURL func(o Order) string
 	gates     []Gate
+	ownGates  bool // some of the gates are the embedder's
 	files     lessonFiles
 
 	certificates CertificateRenderer
@@ -102,6 +107,9 @@ func NewService(c Config) *Service {
 	if c.Clock == nil {
 		c.Clock = core.SystemClock{}
 	}
+	if c.Limiter == nil {
+		c.Limiter = core.NewMemoryLimiter(c.Clock)
+	}
 	if c.OrderTTL == 0 {
 		c.OrderTTL = 24 * time.Hour
 	}
@@ -112,8 +120,8 @@ func NewService(c Config) *Service {
 	gates := append([]Gate{enrollmentGate{}, dripGate{c.Clock}, prerequisiteGate{c.Store}}, c.Gates...)
 	files := lessonFiles{c.Files, c.Links, c.Queued, cmp.Or(c.MaxFile, DefaultMaxFile), media.NewImages()}
 	return &Service{
-		store: c.Store, users: c.Users, producers: c.Producers, cursors: c.Cursors, validate: c.Validator, clock: c.Clock,
-		payments: askedProviders(c.Payments), orderTTL: c.OrderTTL, returnURL: c.ReturnURL, gates: gates, files: files, certificates: c.Certificates, trending: c.Trending,
+		store: c.Store, users: c.Users, producers: c.Producers, cursors: c.Cursors, validate: c.Validator, clock: c.Clock, limiter: c.Limiter,
+		payments: askedProviders(c.Payments), orderTTL: c.OrderTTL, returnURL: c.ReturnURL, gates: gates, ownGates: len(c.Gates) > 0, files: files, certificates: c.Certificates, trending: c.Trending,
 	}
 }
 

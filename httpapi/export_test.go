@@ -1,6 +1,27 @@
 package httpapi
 
-import "net/http"
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// Unencodable is an API with an operation, GET /broken/, whose answer has a time that
+// JSON has no text for.
+func Unencodable(opts *Options) (http.Handler, error) {
+	options, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	a := newAPI(nil, options)
+	type view struct {
+		At time.Time `json:"at"`
+	}
+	get(a, route{nobody: true, path: "/broken/", id: "broken", tag: "test"}, func(context.Context, *call) (view, error) {
+		return view{time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
+	})
+	return a, nil
+}
 
 // ReadBody is what operations read their input with.
 func ReadBody(r *http.Request, limit int64, input any) error { return readBody(r, limit, input) }

@@ -25,7 +25,7 @@ func (a *api) mountLearning() {
 	})
 	send(a, route{
 		method: http.MethodDelete, path: coursePath + "enroll/", id: "courses-leave", tag: learningTag, summary: "Give up an enrollment",
-		description: "The progress is kept for who comes back. The seat goes to who has waited longest.", signedIn: true,
+		description: "The progress is kept for who comes back. The seat goes to who has waited longest. An admin's call shuts nobody out: to take a right away, refund the order or delete the grant.", signedIn: true,
 		query: []param{{name: "user", doc: "Username of another, for admins"}},
 	}, func(ctx context.Context, c *call, _ none) (enrollment, error) {
 		return showEnrollment(a.platform.Courses.Cancel(ctx, c.actor, c.path("slug"), c.args.text("user")))

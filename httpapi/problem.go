@@ -150,7 +150,10 @@ func (a *api) writeProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
 	if p.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="ustat"`)
 	}
-	a.encode(p, func(body []byte) { sendStatus(w, r, p.Status, problemType, body) })
+	if err := a.encode(p, func(body []byte) { sendStatus(w, r, p.Status, problemType, body) }); err != nil {
+		a.options.Logger.ErrorContext(r.Context(), "a problem cannot be encoded", "error", err)
+		w.WriteHeader(http.StatusInternalServerError)
+	}
 }
 
 // methods are those that a path is asked about for Allow.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
@@ -323,8 +324,9 @@ func newEncoder() *encoder {
 	return e
 }
 
-// encode writes an answer to a buffer and hands its bytes to send.
-func (a *api) encode(answer any, send func(body []byte)) {
+// encode writes an answer to a buffer and hands its bytes to send, or fails with
+// core.ErrInternal and sends nothing.
+func (a *api) encode(answer any, send func(body []byte)) error {
 	e := a.encoders.Get().(*encoder)
 	defer func() {
 		if e.buffer.Cap() <= keptBuffer {
@@ -333,16 +335,16 @@ func (a *api) encode(answer any, send func(body []byte)) {
 		}
 	}()
 	if err := e.json.Encode(answer); err != nil {
-		// Views are plain structs: this is a programmer's error.
-		panic("httpapi: " + err.Error())
+		return core.ErrInternal.Because(fmt.Errorf("httpapi: encode %T: %w", answer, err))
 	}
 	send(e.buffer.Bytes())
+	return nil
 }
 
 // answer encodes an answer once and sends it whole, with its entity tag, or sends
-// that the client has it already.
+// that the client has it already. One that cannot be encoded is a 500.
 func (a *api) answer(w http.ResponseWriter, c *call, rt route, answer any) {
-	a.encode(answer, func(body []byte) {
+	err := a.encode(answer, func(body []byte) {
 		if c.location != "" {
 			w.Header().Set("Location", absolute(c.request, c.location))
 		}
@@ -359,6 +361,9 @@ func (a *api) answer(w http.ResponseWriter, c *call, rt route, answer any) {
 		}
 		sendStatus(w, c.request, rt.status, "application/json", body)
 	})
+	if err != nil {
+		a.fail(w, c.request, err)
+	}
 }
 
 // sendStatus sends a body whole.

@@ -3,9 +3,11 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -20,6 +22,31 @@ import (
 )
 
 func succeed(context.Context) error { return nil }
+
+func TestAnAnswerThatCannotBeEncodedIsAProblem(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	h, err := httpapi.Unencodable(&httpapi.Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+	require.NoError(t, err)
+	for range 3 { // what is kept between answers is not spoiled
+		log.Reset()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/broken/", nil))
+		require.Equal(t, 500, w.Code)
+		require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
+		var p struct{ Code, Detail string }
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &p))
+		require.Equal(t, "internal", p.Code)
+		require.NotContains(t, w.Body.String(), "12000")
+		require.Empty(t, w.Header().Get("ETag"))
+		require.Contains(t, log.String(), "request failed")
+		require.Contains(t, log.String(), "year outside of range")
+		w = httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/healthz", nil))
+		require.Equal(t, 200, w.Code)
+		require.JSONEq(t, `{"status":"ok"}`, w.Body.String())
+	}
+}
 
 func TestUnknownPathsAreProblems(t *testing.T) {
 	t.Parallel()

@@ -211,6 +211,7 @@ func (t *catalogue) plan(ctx context.Context, rows []row[course], refuse refuseF
 	}
 	now := t.clock.Now()
 	var inserts, updates []courses.Course
+	var opened []string
 	for i := range rows {
 		r := &rows[i].cell
 		stored, there := around.stored[r.slug]
@@ -242,11 +243,20 @@ func (t *catalogue) plan(ctx context.Context, rows []row[course], refuse refuseF
 			inserts = append(inserts, next)
 		case !sameCourse(&stored, &next):
 			updates = append(updates, next)
+			if opens(&stored, &next) {
+				opened = append(opened, next.Slug)
+			}
 		}
 	}
 	return changes{len(inserts), len(updates), func(ctx context.Context) error {
-		return t.write(ctx, inserts, updates)
+		return t.write(ctx, inserts, updates, opened)
 	}}, nil
+}
+
+// opens reports whether a change of a course may let in who waits for a seat: it is
+// published, or costs nothing any more.
+func opens(was, next *courses.Course) bool {
+	return next.Status == courses.Published && (was.Status != courses.Published || next.Price.Minor == 0 && was.Price.Minor > 0)
 }
 
 // over returns c with the cells of the row.
@@ -300,7 +310,8 @@ func sameTags(a, b []courses.Tag) bool {
 	return true
 }
 
-func (t *catalogue) write(ctx context.Context, inserts, updates []courses.Course) error {
+// write writes a batch, and lets in who waits for seats of the courses that it opens.
+func (t *catalogue) write(ctx context.Context, inserts, updates []courses.Course, opened []string) error {
 	var tags []courses.Tag
 	seen := map[string]bool{}
 	var teachers []core.UserID // who are given a course
@@ -347,7 +358,19 @@ func (t *catalogue) write(ctx context.Context, inserts, updates []courses.Course
 		if len(updates) == 0 {
 			return nil
 		}
-		return tx.UpdateCourses(ctx, tagged(updates, ids))
+		if err := tx.UpdateCourses(ctx, tagged(updates, ids)); err != nil || len(opened) == 0 {
+			return err
+		}
+		seats, err := tx.SeatsOf(ctx, opened)
+		if err != nil {
+			return err
+		}
+		for i := range seats { // a course that nobody waits for costs no statement
+			if err := letIn(ctx, tx, &seats[i], t.clock.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -331,19 +331,25 @@ func (t *enrollments) finish(ctx context.Context, event *core.Event) error {
 			if err != nil {
 				return err
 			}
-			free := seats.Waiting
-			if seats.Capacity > 0 {
-				free = min(free, seats.Capacity-seats.Taken)
-			}
-			if free <= 0 || seats.Status != courses.Published {
-				return nil
-			}
-			_, err = tx.Promote(ctx, seats.Course, free, seats.Price.Minor > 0, core.Time(t.clock.Now()))
-			return err
+			return letIn(ctx, tx, &seats, t.clock.Now())
 		})
 		if err != nil && core.KindOf(err) != core.KindNotFound { // a course that was deleted meanwhile has no seats
 			return err
 		}
 	}
 	return emitCourses(ctx, t.store, event)
+}
+
+// letIn gives the free seats of a published course, whose lock is held, to those who wait
+// for one. As for every row of an import, nobody is told by an event of their own.
+func letIn(ctx context.Context, tx courses.Tx, seats *courses.Seats, at time.Time) error {
+	free := seats.Waiting
+	if seats.Capacity > 0 {
+		free = min(free, seats.Capacity-seats.Taken)
+	}
+	if free <= 0 || seats.Status != courses.Published {
+		return nil
+	}
+	_, err := tx.Promote(ctx, seats.Course, free, seats.Price.Minor > 0, core.Time(at))
+	return err
 }

@@ -205,6 +205,50 @@ func TestSeatsAreNeverMoreThanThereAreAndAFreeOneIsGivenToWhoWaits(t *testing.T)
 	})
 }
 
+// TestACourseThatIsOpenedByAnImportLetsInWhoWaits lowers prices to nothing, and publishes
+// a course again.
+func TestACourseThatIsOpenedByAnImportLetsInWhoWaits(t *testing.T) {
+	t.Parallel()
+	onEngines(t, func(t *testing.T, open func(testing.TB) *storage.Backend) {
+		b := open(t)
+		files := good()
+		files["users.csv"] += "cyd,cyd@example.org,student,,,\ndee,dee@example.org,student,,,\n"
+		row := func(price, status string) string {
+			return strings.Replace(coursesHeader, "\n", ",capacity\n", 1) + "go,Go,Learn,en,web,ann," + price + ",USD," + status + ",,2024-01-02T03:04:05Z,2\n"
+		}
+		files["courses.csv"] = row("10.50", "published")
+		files["modules.csv"], files["lessons.csv"] = modulesHeader+"go,1,One\n", lessonsHeader+"go,1,1,First,text,Hello,60\n"
+		files["enrollments.csv"] = enrollmentsHeader +
+			"go,cyd,,,2024-05-02T00:00:00Z,waiting,free,,\n" +
+			"go,dee,,,2024-05-01T12:00:00Z,waiting,free,,\n" +
+			"go,bob,,,2024-05-03T00:00:00Z,waiting,free,,\n"
+		_, refused, _ := importAll(t, b, files)
+		require.Empty(t, refused)
+		status := func(users ...string) (list []courses.EnrollmentStatus) {
+			for _, user := range users {
+				list = append(list, enrollmentOf(t, b, "go", user).Status)
+			}
+			return list
+		}
+		require.Equal(t, []courses.EnrollmentStatus{courses.Waiting, courses.Waiting, courses.Waiting}, status("dee", "cyd", "bob"), "they came while it cost nothing")
+		importAll(t, b, map[string]string{"courses.csv": row("5.00", "published")})
+		require.Equal(t, []courses.EnrollmentStatus{courses.Waiting, courses.Waiting, courses.Waiting}, status("dee", "cyd", "bob"))
+		importAll(t, b, map[string]string{"courses.csv": row("0", "archived")})
+		require.Equal(t, []courses.EnrollmentStatus{courses.Waiting, courses.Waiting, courses.Waiting}, status("dee", "cyd", "bob"))
+		importAll(t, b, map[string]string{"courses.csv": row("5.00", "published")})
+		importAll(t, b, map[string]string{"courses.csv": row("0", "published")})
+		require.Equal(t, []courses.EnrollmentStatus{courses.Active, courses.Active, courses.Waiting}, status("dee", "cyd", "bob"), "who waited longest is let in, to the capacity")
+		require.Equal(t, int64(2), students(t, b, "go")[0])
+		require.NoError(t, ustattest.CheckInvariants(t.Context(), b))
+
+		importAll(t, b, map[string]string{"courses.csv": row("0", "archived"), "enrollments.csv": enrollmentsHeader + "go,dee,,,,cancelled,,,\n"})
+		require.Equal(t, []courses.EnrollmentStatus{courses.Waiting}, status("bob"))
+		importAll(t, b, map[string]string{"courses.csv": row("0", "published")})
+		require.Equal(t, []courses.EnrollmentStatus{courses.Active}, status("bob"))
+		require.NoError(t, ustattest.CheckInvariants(t.Context(), b))
+	})
+}
+
 func TestAnEnrollmentThatMeetsAnotherWriterIsPlannedAgain(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, open func(testing.TB) *storage.Backend) {

@@ -120,20 +120,30 @@ func (r coursesReader) EnrollmentsAfter(ctx context.Context, after courses.Enrol
 	if err := checkPosition(after.Course); err != nil {
 		return nil, err
 	}
-	query := "SELECT " + enrollmentColumns("0", "0") + " FROM ustat_courses AS c" + r.db.dialect.JoinOrder + "ustat_enrollments AS e WHERE e.course_id = c.id AND "
 	var all []courses.Enrollment
 	if after.ID != 0 {
+		query, args := r.db.enrollmentsWithin(after, limit)
 		var err error
-		// With the id as a constant the index of the course's enrollments gives the order.
-		all, err = readAll(ctx, r.session, query+"c.slug = ? AND e.course_id = (SELECT id FROM ustat_courses WHERE slug = ?) AND (e.enrolled_at, e.id) > (?, ?)"+
-			" ORDER BY e.enrolled_at, e.id LIMIT ?",
-			[]any{after.Course, after.Course, r.db.timeValue(after.At), after.ID, limit}, scanEnrollment)
-		if err != nil || len(all) == limit {
+		if all, err = readAll(ctx, r.session, query, args, scanEnrollment); err != nil || len(all) == limit {
 			return all, err
 		}
 	}
-	rest, err := readAll(ctx, r.session, query+"c.slug > ? ORDER BY c.slug, e.enrolled_at, e.id LIMIT ?", []any{after.Course, limit - len(all)}, scanEnrollment)
+	query, args := r.db.enrollmentsBehind(after.Course, limit-len(all))
+	rest, err := readAll(ctx, r.session, query, args, scanEnrollment)
 	return append(all, rest...), err
+}
+
+// enrollmentsWithin is the query of the enrollments of a course behind one. With the id as
+// a constant, and no course before it, the index of the course's enrollments gives the
+// order.
+func (d *DB) enrollmentsWithin(after courses.EnrollmentPlace, limit int) (query string, args []any) {
+	return selectUncounted + " WHERE e.course_id = (SELECT id FROM ustat_courses WHERE slug = ?) AND (e.enrolled_at, e.id) > (?, ?)" +
+		" ORDER BY e.enrolled_at, e.id LIMIT ?", []any{after.Course, d.timeValue(after.At), after.ID, limit}
+}
+
+// enrollmentsBehind is the query of the enrollments of the courses behind one.
+func (d *DB) enrollmentsBehind(course string, limit int) (query string, args []any) {
+	return "SELECT " + enrollmentColumns("0", "0") + " FROM ustat_courses AS c" + d.dialect.JoinOrder + "ustat_enrollments AS e WHERE e.course_id = c.id AND c.slug > ? ORDER BY c.slug, e.enrolled_at, e.id LIMIT ?", []any{course, limit}
 }
 
 // ProgressOf implements courses.WalkReader.

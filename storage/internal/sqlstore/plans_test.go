@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/reviews"
 	"github.com/ustat/ustat/storage/internal/sqlstore"
 )
@@ -104,6 +107,52 @@ func TestListsOfReviewsFollowTheirIndexes(t *testing.T) {
 						}
 					}
 				}
+			}
+		})
+	}
+}
+
+// A page of the walk over enrollments within one course begins where the last one ended,
+// however many there are: it reads its index in order, sorts nothing, and no table whole.
+func TestTheWalkOverEnrollmentsFollowsItsIndex(t *testing.T) {
+	t.Parallel()
+	const many = 20_000 // of one course
+	for _, e := range engines() {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			dsn := e.fresh(t)
+			migrate(t, dsn)
+			backend, err := open(t.Context(), dsn)
+			require.NoError(t, err)
+			defer func() { require.NoError(t, backend.Close()) }()
+			at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+			require.NoError(t, backend.Courses.Update(t.Context(), func(ctx context.Context, tx courses.Tx) error {
+				all := make([]courses.Course, 50)
+				for i := range all {
+					all[i] = courses.Course{Slug: fmt.Sprint("go-", i), Status: courses.Published, Price: core.Money{Currency: "RUB"}, CreatedAt: at, UpdatedAt: at}
+				}
+				made, err := tx.InsertCourses(ctx, all)
+				if err != nil {
+					return err
+				}
+				list := make([]courses.Enrollment, many)
+				for i := range list {
+					list[i] = courses.Enrollment{
+						Course: made[0].ID, User: core.UserID(i + 1), Status: courses.Active, Source: courses.SourceFree,
+						PricePaid: core.Money{Currency: "RUB"}, EnrolledAt: at.Add(time.Duration(i) * time.Second),
+					}
+				}
+				_, err = tx.InsertEnrollments(ctx, list)
+				return err
+			}))
+			_, err = e.raw(t, dsn).ExecContext(t.Context(), "ANALYZE")
+			require.NoError(t, err)
+			query, args := sqlstore.EnrollmentsWithin(backend, courses.EnrollmentPlace{Course: "go-0", At: at.Add(many / 2 * time.Second), ID: 7}, 100)
+			plan := e.explain(t, dsn, query, args)
+			require.Contains(t, plan, "ustat_enrollments_course ", plan)
+			require.Regexp(t, `ROW\(enrolled_at, id\) > |course_id=\? AND \(?enrolled_at`, plan, "from where the page begins")
+			for _, step := range []string{"Sort", "Seq Scan", "TEMP B-TREE", "SCAN c", "SCAN e"} {
+				require.NotContains(t, plan, step, plan)
 			}
 		})
 	}
