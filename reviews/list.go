@@ -14,11 +14,10 @@ import (
 // signed in and one for a producer.
 func (s *Service) Review(ctx context.Context, by core.Actor, id ReviewID) (Review, error) {
 	ctx = core.WithOperation(ctx, "reviews.Review")
-	r, course, err := s.visible(ctx, by, id)
+	r, _, err := s.visible(ctx, by, id)
 	if err != nil {
 		return Review{}, err
 	}
-	r.Slug = course.Slug
 	list := []Review{r}
 	if err := s.votes(ctx, by, list); err != nil {
 		return Review{}, err
@@ -150,8 +149,8 @@ func (s *Service) votes(ctx context.Context, by core.Actor, list []Review) error
 	return nil
 }
 
-// present fills the people of reviews by one statement, and by another the courses of
-// those whose Slug is empty; and takes away what is not the actor's to see.
+// present fills the people of reviews whom it does not know yet by one statement, and by
+// another the courses of those whose Slug is empty; and takes away what is not the actor's to see.
 func (s *Service) present(ctx context.Context, by core.Actor, list []Review) error {
 	var people []*Person
 	var of []courses.CourseID
@@ -181,11 +180,11 @@ func (s *Service) present(ctx context.Context, by core.Actor, list []Review) err
 	return s.name(ctx, people)
 }
 
-// name fills the names of people by one statement.
+// name fills the names of people by one statement, or none where all have theirs.
 func (s *Service) name(ctx context.Context, people []*Person) error {
 	var ids []core.UserID
 	for _, p := range people {
-		if p.ID > 0 && !slices.Contains(ids, p.ID) {
+		if p.ID > 0 && p.Username == "" && !slices.Contains(ids, p.ID) {
 			ids = append(ids, p.ID)
 		}
 	}

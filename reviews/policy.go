@@ -49,6 +49,7 @@ func (s *Service) visible(ctx context.Context, by core.Actor, id ReviewID) (Revi
 	if !sees(by, &r, course) {
 		return Review{}, courses.Ref{}, ErrReviewNotFound
 	}
+	r.Slug = course.Slug
 	return r, course, nil
 }
 
