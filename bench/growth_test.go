@@ -77,6 +77,7 @@ var (
 	reviewsPage  = both("reviews-page", func(f *filled, n int) string { return f.slugs[n*37%fullPages] + "/reviews/" })
 	detail       = both("detail", func(f *filled, n int) string { return f.slugs[n*37%reviewed] + "/" })
 	top          = both("top", func(*filled, int) string { return "?sort=rating" })
+	trending     = both("trending", func(*filled, int) string { return "trending/" })
 )
 
 // round asks n times by callers at once, and returns the requests a second and the
@@ -185,8 +186,7 @@ func BenchmarkGrowth(b *testing.B) {
 		for _, f := range all[engine] {
 			f.signIn(b)
 		}
-		// The place of trending, once there is one.
-		for _, s := range []scenario{addReview, reviewsPage, detail, top} {
+		for _, s := range []scenario{addReview, reviewsPage, detail, top, trending} {
 			figures(b, engine+"/"+s.name, func(b *testing.B) map[string]float64 { return grow(b, all[engine], s, rounds, n) })
 		}
 	}

@@ -84,9 +84,9 @@ const selectCourse = `SELECT c.id, c.slug, c.title, c.description, c.requirement
 	LEFT JOIN ustat_categories k ON k.id = c.category_id WHERE `
 
 type hand struct {
-	db                              *sql.DB
-	d                               dialect
-	list, byRating, top, one, found *sql.Stmt
+	db                                        *sql.DB
+	d                                         dialect
+	list, byRating, top, trending, one, found *sql.Stmt
 }
 
 // preparer returns what prepares statements of a pool.
@@ -107,6 +107,7 @@ func handwritten(db, writer *sql.DB, d dialect) http.Handler {
 	h.list = prepare(selectCourse + "c.status = 'published' ORDER BY c.created_at DESC, c.id DESC LIMIT 21")
 	h.byRating = prepare(selectCourse + "s.status = 'published' AND s.category_id = (SELECT id FROM ustat_categories WHERE slug = " + d.param(1) + ") ORDER BY s.rating_rank DESC, s.course_id DESC LIMIT 21")
 	h.top = prepare(selectCourse + "s.status = 'published' ORDER BY s.rating_rank DESC, s.course_id DESC LIMIT 21")
+	h.trending = prepare(selectCourse + "s.status = 'published' AND s.trend > 0 AND s.review_count >= 10 ORDER BY s.trend DESC, s.course_id DESC LIMIT 20")
 	h.one = prepare(selectCourse + "c.slug = " + d.param(1))
 	h.found = prepare(selectCourse + d.match + " AND c.status = 'published' ORDER BY s.rating_rank DESC, c.id DESC LIMIT 21")
 	mux := http.NewServeMux()
@@ -122,6 +123,7 @@ func handwritten(db, writer *sql.DB, d dialect) http.Handler {
 		}
 		h.serveList(w, r, h.list)
 	})
+	mux.HandleFunc("GET /api/v1/courses/trending/{$}", func(w http.ResponseWriter, r *http.Request) { h.serveList(w, r, h.trending) })
 	mux.HandleFunc("GET /api/v1/courses/search/{$}", func(w http.ResponseWriter, r *http.Request) {
 		h.serveList(w, r, h.found, d.query(fulltext.Query(r.URL.Query().Get("q"))))
 	})

@@ -67,12 +67,14 @@ func (s *Service) insert(ctx context.Context, tx Tx, t trail, r Review) (Review,
 	if err != nil {
 		return Review{}, err
 	}
-	held, err := heldAgain(ctx, tx, r)
-	if err != nil {
-		return Review{}, err
-	}
-	if held && r.Status == Published {
-		r.Status, r.Reason = Pending, HeldAgain
+	if r.Status == Published {
+		held, err := heldAgain(ctx, tx, r)
+		if err != nil {
+			return Review{}, err
+		}
+		if held {
+			r.Status, r.Reason = Pending, HeldAgain
+		}
 	}
 	list, err := tx.InsertReviews(ctx, r)
 	if err != nil {
@@ -255,6 +257,7 @@ func (s *Service) Edit(ctx context.Context, by core.Actor, id ReviewID, in Chang
 	if err != nil {
 		return Review{}, err
 	}
+	before.Author = found.author
 	return s.change(ctx, by, before, in.IfVersion, func(ctx context.Context, tx Tx, stats Stats, was Review) (Review, error) {
 		now := in.apply(was)
 		if now.Rating == was.Rating && now.Text == was.Text {

@@ -318,11 +318,16 @@ func TestAWriteIsAFixedNumberOfStatements(t *testing.T) {
 		people := w.students(t, 30, c)
 		for i, by := range people {
 			ctx, queries := storage.CountQueries(t.Context())
-			_, err := w.Create(ctx, by, "a", reviews.New{Rating: 5})
+			r, err := w.Create(ctx, by, "a", reviews.New{Rating: 5})
 			require.NoError(t, err)
 			if i > 0 { // the first makes the course's row of numbers
 				require.Equal(t, 11, queries.Count()) // one of them is the trend
 			}
+			ctx, queries = storage.CountQueries(t.Context())
+			edited, err := w.Edit(ctx, by, r.ID, reviews.Change{Rating: ptr(4)})
+			require.NoError(t, err)
+			require.Equal(t, 12, queries.Count(), "neither course nor author are asked for again")
+			require.Equal(t, []string{"a", r.Author.Username}, []string{edited.Slug, edited.Author.Username})
 		}
 		for _, limit := range []int{3, 30} {
 			ctx, queries := storage.CountQueries(t.Context())

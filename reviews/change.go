@@ -25,7 +25,8 @@ func locked(ctx context.Context, tx Tx, before Review, ifVersion int64) (Stats, 
 	return stats, r, fault.Hit("reviews.locked.after_lock")
 }
 
-// change lets do change a review under its locks, and answers with what do returns.
+// change lets do change a review under its locks, and answers with what do returns: with
+// the course and, where it is known, the author that before names.
 func (s *Service) change(ctx context.Context, by core.Actor, before Review, ifVersion int64,
 	do func(ctx context.Context, tx Tx, stats Stats, was Review) (Review, error),
 ) (Review, error) {
@@ -42,6 +43,7 @@ func (s *Service) change(ctx context.Context, by core.Actor, before Review, ifVe
 	if err != nil {
 		return Review{}, err
 	}
+	changed.Slug, changed.Author = before.Slug, before.Author
 	return s.answer(ctx, by, changed)
 }
 

@@ -14,12 +14,9 @@ import (
 // signed in and one for a producer.
 func (s *Service) Review(ctx context.Context, by core.Actor, id ReviewID) (Review, error) {
 	ctx = core.WithOperation(ctx, "reviews.Review")
-	r, course, err := s.visible(ctx, by, id)
+	r, _, err := s.visible(ctx, by, id)
 	if err != nil {
 		return Review{}, err
-	}
-	if course.Visible {
-		r.Slug = course.Slug
 	}
 	list := []Review{r}
 	if err := s.votes(ctx, by, list); err != nil {
@@ -152,8 +149,9 @@ func (s *Service) votes(ctx context.Context, by core.Actor, list []Review) error
 	return nil
 }
 
-// present fills the people of reviews by one statement, and by another the courses of
-// those whose Slug is empty, where the actor sees them; and takes away what is not the actor's to see.
+// present fills the people of reviews whom it does not know yet by one statement, and by
+// another the courses of those whose Slug is empty, where the actor sees them; and takes
+// away what is not the actor's to see.
 func (s *Service) present(ctx context.Context, by core.Actor, list []Review) error {
 	var people []*Person
 	var of []courses.CourseID
@@ -183,11 +181,11 @@ func (s *Service) present(ctx context.Context, by core.Actor, list []Review) err
 	return s.name(ctx, people)
 }
 
-// name fills the names of people by one statement.
+// name fills the names of people by one statement, or none where all have theirs.
 func (s *Service) name(ctx context.Context, people []*Person) error {
 	var ids []core.UserID
 	for _, p := range people {
-		if p.ID > 0 && !slices.Contains(ids, p.ID) {
+		if p.ID > 0 && p.Username == "" && !slices.Contains(ids, p.ID) {
 			ids = append(ids, p.ID)
 		}
 	}

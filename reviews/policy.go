@@ -49,6 +49,9 @@ func (s *Service) visible(ctx context.Context, by core.Actor, id ReviewID) (Revi
 	if !sees(by, &r, course) {
 		return Review{}, courses.Ref{}, ErrReviewNotFound
 	}
+	if course.Visible {
+		r.Slug = course.Slug
+	}
 	return r, course, nil
 }
 

@@ -42,8 +42,9 @@ const MinVersion = "3.51.3"
 
 // Options tune a backend. A nil Options is all defaults.
 type Options struct {
-	// Readers is how many connections read, 1 to 64. Zero means twice the CPUs, at
-	// least 4.
+	// Readers is how many connections read, 1 to 64. Zero means four times the CPUs, at
+	// least 8. With fewer than there are callers at once, these wait for each other at
+	// each statement, which costs no throughput, but time.
 	Readers int
 	// BusyTimeout is how long a write waits for another process. Zero means 5 s.
 	BusyTimeout time.Duration
@@ -63,7 +64,7 @@ func (o *Options) withDefaults() (Options, error) {
 		out = *o
 	}
 	if out.Readers == 0 {
-		out.Readers = max(4, 2*runtime.GOMAXPROCS(0))
+		out.Readers = min(max(8, 4*runtime.GOMAXPROCS(0)), 64)
 	}
 	if out.BusyTimeout == 0 {
 		out.BusyTimeout = 5 * time.Second
