@@ -24,6 +24,7 @@ import (
 
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/accounts/password"
+	"github.com/ustat/ustat/analytics"
 	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
@@ -35,6 +36,9 @@ import (
 
 // CourseService is the name by which users of the project know courses.Service.
 type CourseService = courses.Service
+
+// AnalyticsRouter is the name by which users of the project know analytics.Router.
+type AnalyticsRouter = analytics.Router
 
 // Config sets what differs from the defaults. A nil Config is all defaults.
 type Config struct {
@@ -120,6 +124,17 @@ type Config struct {
 	PaymentReturnURL func(o courses.Order) string
 	// Retention is how long is kept what is needed for a while only.
 	Retention Retention
+	// Shards are the databases of analytics by name, 1 to 64 of a-z, 0-9, _ and - each; Stop
+	// closes them. Nil means the one in the main database, by the name MainShard, which is
+	// named here too by who adds others to it. Without any, calls of Analytics fail with
+	// analytics.ErrNotSetUp.
+	Shards map[string]analytics.Shard
+	// ShardStrategy says which shard has what. Nil means an analytics.Directory that is kept
+	// in the main database.
+	ShardStrategy analytics.ShardStrategy
+	// Analytics are the bounds of analytics that differ from the defaults. Its
+	// ManualMigrations is the one above.
+	Analytics analytics.RouterOptions
 	// Logger gets what an operator should know. Nil means silence.
 	Logger *slog.Logger
 	// Clock tells the time. Nil means the machine's.
@@ -129,10 +144,11 @@ type Config struct {
 // Platform is the assembled services. Its fields are set by New and not changed;
 // all are safe for concurrent use.
 type Platform struct {
-	Accounts *accounts.Service
-	Courses  *courses.Service
-	Reports  *reports.Service
-	Reviews  *reviews.Service
+	Accounts  *accounts.Service
+	Analytics *analytics.Service
+	Courses   *courses.Service
+	Reports   *reports.Service
+	Reviews   *reviews.Service
 	// Jobs shows the jobs of the queue to admins.
 	Jobs *tasks.Service
 	// Tasks takes kinds of jobs, by tasks.Register, and periodic work, by its Every,
@@ -146,7 +162,8 @@ type Platform struct {
 	tokens   *accounts.Keyring
 	links    *blob.Links
 	runner   *tasks.Runner // nil without a queue, and before Start
-	tx       *sql.Tx       // of In and Atomic
+	router   *analytics.Router
+	tx       *sql.Tx // of In and Atomic
 
 	mu      sync.Mutex // of Start and Stop
 	started atomic.Bool
@@ -176,6 +193,9 @@ func New(backend *storage.Backend, config *Config) (*Platform, error) {
 		return nil, core.Invalid("backend.Keys", "required", "", "", "a place for keys, or CursorKey, TokenKeys, RefreshKey and, for Files, LinkKey, is needed")
 	}
 	if err := p.setKeys(); err != nil {
+		return nil, err
+	}
+	if err := p.openRouter(); err != nil {
 		return nil, err
 	}
 	if err := p.assemble(); err != nil {
@@ -321,6 +341,9 @@ func (p *Platform) assemble() (err error) {
 		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Users: p.Accounts, Links: p.links,
 		Limiter: c.Limiter, Clock: c.Clock, Formats: c.ReportFormats,
 	})
+	p.Analytics = analytics.NewService(analytics.Config{
+		Router: p.router, Joined: p.tx != nil, Courses: p.Courses, Users: p.Accounts, Cursors: p.cursors, Clock: c.Clock,
+	})
 	p.Jobs = tasks.NewService(tasks.ServiceConfig{Queue: c.Queue, Cursors: p.cursors, Clock: c.Clock, Audit: p.audit})
 	if c.Learners == nil {
 		c.Learners = enrollments{p.Courses}
@@ -393,6 +416,11 @@ func (p *Platform) Start(ctx context.Context) error {
 	if err := p.prepareSchema(ctx); err != nil {
 		return err
 	}
+	if p.router != nil {
+		if err := p.router.Prepare(ctx); err != nil {
+			return err
+		}
+	}
 	if err := p.makeKeys(ctx); err != nil {
 		return err
 	}
@@ -421,8 +449,9 @@ func (p *Platform) prepareSchema(ctx context.Context) error {
 }
 
 // Stop ends the delivery of events, waits for the jobs that are worked until ctx ends
-// and then cancels them, and closes the queue and the backend. Jobs that were not
-// finished are worked by another process or after the next start. It may be called
+// and then cancels them, writes the events of analytics that wait, and closes
+// the queue, the shards and the backend. Jobs that were not finished are worked by
+// another process or after the next start. It may be called
 // twice, and unstarted.
 func (p *Platform) Stop(ctx context.Context) error {
 	p.mu.Lock()
@@ -430,7 +459,7 @@ func (p *Platform) Stop(ctx context.Context) error {
 	if p.stopped.Swap(true) {
 		return nil
 	}
-	err := p.stopTasks(ctx)
+	err := errors.Join(p.stopTasks(ctx), p.closeShards(ctx))
 	if p.backend.Close == nil {
 		return err
 	}

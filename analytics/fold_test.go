@@ -28,32 +28,39 @@ func random(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 1))
 }
 
+// dice is a source of random numbers.
+type dice interface {
+	IntN(n int) int
+	Int64N(n int64) int64
+}
+
 // randomEvents returns events of few people in few courses over half a year.
-func randomEvents(t testing.TB, r *rand.Rand, n int) []analytics.Event {
+func randomEvents(t testing.TB, r dice, n int) []analytics.Event {
 	t.Helper()
-	list := make([]analytics.Event, n)
-	for i := range list {
-		e := analytics.Event{
-			ID: uuid.New(), Type: analytics.Types[r.IntN(len(analytics.Types))], Course: courses.CourseID(1 + r.IntN(4)), User: core.UserID(1 + r.IntN(10)),
-			OccurredAt: now.Add(-time.Duration(r.Int64N(int64(180 * 24 * time.Hour)))),
-		}
-		switch e.Type {
-		case analytics.LessonStart, analytics.LessonComplete:
-			e.Lesson = courses.LessonID(1 + r.IntN(5))
-		case analytics.Purchase, analytics.Refund:
-			e.Amount = core.Money{Minor: r.Int64N(1000), Currency: []string{"EUR", "RUB"}[r.IntN(2)]}
-		case analytics.Search:
-			e.Course = 0
-		case analytics.View:
-			if r.IntN(2) == 0 {
-				e.User, e.Session = 0, strconv.Itoa(r.IntN(20))
-			}
-		}
-		var err error
-		list[i], err = analytics.Prepare(e, now)
-		require.NoError(t, err)
+	return manyEvents(t, r, n, 4, 10)
+}
+
+func coursesID(n int) courses.CourseID { return courses.CourseID(n) }
+
+// oneEvent returns an event of someone, half a year ago at most.
+func oneEvent(r dice, courseCount, users int) analytics.Event {
+	e := analytics.Event{
+		ID: uuid.New(), Type: analytics.Types[r.IntN(len(analytics.Types))], Course: courses.CourseID(1 + r.IntN(courseCount)), User: core.UserID(1 + r.IntN(users)),
+		OccurredAt: now.Add(-time.Duration(r.Int64N(int64(180 * 24 * time.Hour)))),
 	}
-	return list
+	switch e.Type {
+	case analytics.LessonStart, analytics.LessonComplete:
+		e.Lesson = courses.LessonID(1 + r.IntN(5))
+	case analytics.Purchase, analytics.Refund:
+		e.Amount = core.Money{Minor: r.Int64N(1000), Currency: []string{"EUR", "RUB"}[r.IntN(2)]}
+	case analytics.Search:
+		e.Course = 0
+	case analytics.View:
+		if r.IntN(2) == 0 {
+			e.User, e.Session = 0, strconv.Itoa(r.IntN(2*users))
+		}
+	}
+	return e
 }
 
 // stored is rollups as a store keeps them.

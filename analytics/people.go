@@ -85,8 +85,8 @@ type FromClient struct {
 // statements for the courses, one more for a producer.
 func (s *Service) Collect(ctx context.Context, by core.Actor, events []FromClient) (Result, error) {
 	ctx = core.WithOperation(ctx, "analytics.Collect")
-	if s.c.Router == nil {
-		return Result{}, ErrNotSetUp
+	if err := s.tracks(); err != nil {
+		return Result{}, err
 	}
 	if len(events) > MaxTrack {
 		return Result{}, core.Invalid("events", "max", strconv.Itoa(MaxTrack), strconv.Itoa(len(events)), "too many events in one call")

@@ -34,7 +34,10 @@ type Users interface {
 // Config is what a Service is made of.
 type Config struct {
 	// Router is nil where the platform has no shard: every call fails with ErrNotSetUp.
-	Router  *Router
+	Router *Router
+	// Joined says that the service is inside a transaction of the main database, in which
+	// nothing is tracked: Track and Collect fail with core.ErrCannotJoin.
+	Joined  bool
 	Courses Courses
 	Users   Users
 	Cursors *core.Cursors
@@ -67,10 +70,21 @@ func (s *Service) Router() *Router { return s.c.Router }
 
 // Track is Router.Track. It is for the platform itself, and asks nobody's rights.
 func (s *Service) Track(ctx context.Context, mode Mode, events ...Event) (Result, error) {
-	if s.c.Router == nil {
-		return Result{}, ErrNotSetUp
+	if err := s.tracks(); err != nil {
+		return Result{}, err
 	}
 	return s.c.Router.Track(ctx, mode, events...)
+}
+
+// tracks returns nil where events can be tracked.
+func (s *Service) tracks() error {
+	switch {
+	case s.c.Router == nil:
+		return ErrNotSetUp
+	case s.c.Joined:
+		return core.ErrCannotJoin.Withf("events are tracked after the transaction: analytics is a database of its own")
+	}
+	return nil
 }
 
 // course returns a course whose analytics the actor may read. One statement, one more for

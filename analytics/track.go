@@ -17,9 +17,12 @@ import (
 // times included: what has been counted already is a duplicate then.
 //
 // Events of a shard that is away are refused at once with core.ErrUnavailable; those of
-// the others are taken. Where the queue of a shard is full, Track waits for room until ctx
+// the others are taken. With the context of a running Update it is core.ErrNested. Where the queue of a shard is full, Track waits for room until ctx
 // ends.
 func (r *Router) Track(ctx context.Context, mode Mode, events ...Event) (Result, error) {
+	if err := core.CheckNested(ctx); err != nil {
+		return Result{}, err
+	}
 	if len(events) > MaxTrack {
 		return Result{}, core.Invalid("events", "max", strconv.Itoa(MaxTrack), strconv.Itoa(len(events)), "too many events in one call")
 	}
