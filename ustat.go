@@ -88,7 +88,8 @@ type Config struct {
 	// RefreshTTL is how long a refresh token is good for, AccessTTL to 366 days. Zero
 	// means 30 days.
 	RefreshTTL time.Duration
-	// Limiter counts attempts to sign in, and what is written of reviews. Nil means one in this process's memory;
+	// Limiter counts attempts to sign in, what is written of reviews, and calls that
+	// bring events of analytics. Nil means one in this process's memory;
 	// where a platform has many processes, give them one that they share.
 	Limiter core.Limiter
 	// Hasher hashes passwords. Nil means argon2id (see accounts/password).
@@ -135,6 +136,9 @@ type Config struct {
 	// Analytics are the bounds of analytics that differ from the defaults. Its
 	// ManualMigrations is the one above.
 	Analytics analytics.RouterOptions
+	// Charts makes the charts of courses: see analytics/chart. Nil means that there are
+	// none.
+	Charts analytics.Painter
 	// Logger gets what an operator should know. Nil means silence.
 	Logger *slog.Logger
 	// Clock tells the time. Nil means the machine's.
@@ -342,7 +346,7 @@ func (p *Platform) assemble() (err error) {
 		Limiter: c.Limiter, Clock: c.Clock, Formats: c.ReportFormats,
 	})
 	p.Analytics = analytics.NewService(analytics.Config{
-		Router: p.router, Joined: p.tx != nil, Courses: p.Courses, Users: p.Accounts, Cursors: p.cursors, Clock: c.Clock,
+		Router: p.router, Joined: p.tx != nil, Courses: p.Courses, Users: p.Accounts, Cursors: p.cursors, Limiter: c.Limiter, Painter: c.Charts, Clock: c.Clock,
 	})
 	p.Jobs = tasks.NewService(tasks.ServiceConfig{Queue: c.Queue, Cursors: p.cursors, Clock: c.Clock, Audit: p.audit})
 	if c.Learners == nil {
