@@ -341,12 +341,12 @@ func (p *Platform) assemble() (err error) {
 		Gates: c.Gates,
 		Files: c.Files, Links: p.links, Queued: c.Queue != nil, MaxFile: c.MaxLessonFile, Certificates: c.Certificates, Trending: c.Trending,
 	})
-	p.Reports = reports.NewService(reports.Config{
-		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Users: p.Accounts, Links: p.links,
-		Limiter: c.Limiter, Clock: c.Clock, Formats: c.ReportFormats,
-	})
 	p.Analytics = analytics.NewService(analytics.Config{
 		Router: p.router, Joined: p.tx != nil, Courses: p.Courses, Users: p.Accounts, Cursors: p.cursors, Limiter: c.Limiter, Painter: c.Charts, Clock: c.Clock,
+	})
+	p.Reports = reports.NewService(reports.Config{
+		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Analytics: p.Analytics, Users: p.Accounts, Links: p.links,
+		Limiter: c.Limiter, Clock: c.Clock, Formats: c.ReportFormats,
 	})
 	p.Jobs = tasks.NewService(tasks.ServiceConfig{Queue: c.Queue, Cursors: p.cursors, Clock: c.Clock, Audit: p.audit})
 	if c.Learners == nil {
