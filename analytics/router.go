@@ -32,7 +32,7 @@ type RouterOptions struct {
 	RetryAfter time.Duration
 	// MoveWait is how long Track waits for a bucket that is about to move. Zero means 10 s.
 	MoveWait time.Duration
-	// LoadEvery is how old the map of a Directory becomes at most, 100 ms to 1 min. Zero
+	// LoadEvery is how old the map of a Directory becomes at most, 10 ms to 1 min. Zero
 	// means 2 s. What is moved is dropped at its old shard three times as long after.
 	LoadEvery time.Duration
 	// ManualMigrations makes a shard whose schema is behind fail instead of migrating it.
@@ -53,8 +53,8 @@ func (o *RouterOptions) setDefaults() error {
 		return core.Invalid("MaxWaiting", "min", strconv.Itoa(MaxTrack), strconv.Itoa(o.MaxWaiting), "the queue has room for one call at least")
 	case o.MaxBatch < 1 || o.MaxBatch > 20_000:
 		return core.Invalid("MaxBatch", "range", "1-20000", strconv.Itoa(o.MaxBatch), "1 to 20,000 events are written together")
-	case o.LoadEvery < 100*time.Millisecond || o.LoadEvery > time.Minute:
-		return core.Invalid("LoadEvery", "range", "100ms-1m", o.LoadEvery.String(), "100 ms to 1 minute are expected")
+	case o.LoadEvery < 10*time.Millisecond || o.LoadEvery > time.Minute:
+		return core.Invalid("LoadEvery", "range", "10ms-1m", o.LoadEvery.String(), "10 ms to 1 minute are expected")
 	case min(o.WriteTimeout, o.ReadTimeout, o.MoveWait, o.RetryAfter) < 0:
 		return core.Invalid("timeouts", "min", "0", "", "times are positive")
 	}

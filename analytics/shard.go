@@ -181,21 +181,23 @@ type ShardMover interface {
 	BucketKeys(ctx context.Context, bucket Bucket, after Key, limit int) ([]Key, error)
 	// CopyOut returns up to limit raw events of a key behind a position, the oldest first.
 	CopyOut(ctx context.Context, key Key, after *EventPosition, limit int) ([]Event, error)
-	// CopyIn stores raw events without counting them; those that are there already are
-	// left alone.
-	CopyIn(ctx context.Context, events []Event) error
+	// CopyIn stores raw events of a bucket without counting them; those that are there
+	// already are left alone. Unless the bucket is Arriving with that very epoch, it fails
+	// with ErrMoved and changes nothing.
+	CopyIn(ctx context.Context, bucket Bucket, epoch int64, events []Event) error
 	// Late returns up to limit events that were ingested while their bucket was Copying and
 	// are not forgotten, and ForgetLate forgets some.
 	Late(ctx context.Context, bucket Bucket, limit int) ([]Event, error)
 	ForgetLate(ctx context.Context, events []Event) error
 	// RollupsOut returns up to limit rows of one of RollupNames of a key behind a row,
-	// nil for the first, and RollupsIn replaces rows. They are opaque, and taken by shards of
-	// either engine.
+	// nil for the first, and RollupsIn replaces rows, as CopyIn may. They are opaque, and
+	// taken by shards of either engine.
 	RollupsOut(ctx context.Context, key Key, rollup string, after []any, limit int) (rows [][]any, err error)
-	RollupsIn(ctx context.Context, rollup string, rows [][]any) error
+	RollupsIn(ctx context.Context, bucket Bucket, epoch int64, rollup string, rows [][]any) error
 	// DropBucket removes rows of a bucket, about limit of them, and reports whether some are
-	// left. It fails with core.ErrFailedPrecondition unless the bucket is Gone or Arriving.
-	DropBucket(ctx context.Context, bucket Bucket, limit int) (more bool, err error)
+	// left. Unless the bucket is Gone or Arriving with that very epoch, it fails with ErrMoved
+	// and changes nothing.
+	DropBucket(ctx context.Context, bucket Bucket, epoch int64, limit int) (more bool, err error)
 }
 
 // RollupNames are the names of the rollups, in the order in which they are copied.

@@ -245,7 +245,10 @@ func (s shardSuite) recounts() {
 			} else {
 				broken[last] = broken[last].(int64) + 7
 			}
-			require.NoError(t, shard.RollupsIn(timeout(t), name, [][]any{broken}))
+			b := analytics.Key(1).Bucket()
+			require.NoError(t, shard.SetBucket(timeout(t), b, 2, analytics.Arriving))
+			require.NoError(t, shard.RollupsIn(timeout(t), b, 2, name, [][]any{broken}))
+			require.NoError(t, shard.SetBucket(timeout(t), b, 2, analytics.Serving))
 		}
 		found, err = shard.Recount(timeout(t), 1, false)
 		require.NoError(t, err)
@@ -301,9 +304,10 @@ func (s shardSuite) moves() {
 	})
 	s.run("no events and no rows are nothing to copy", func(t *testing.T, shard analytics.Shard) {
 		require.Empty(t, ingest(t, shard))
-		require.NoError(t, shard.CopyIn(timeout(t), nil))
+		require.NoError(t, shard.SetBucket(timeout(t), 5, 2, analytics.Arriving))
+		require.NoError(t, shard.CopyIn(timeout(t), 5, 2, nil))
 		require.NoError(t, shard.ForgetLate(timeout(t), nil))
-		require.NoError(t, shard.RollupsIn(timeout(t), "totals", nil))
+		require.NoError(t, shard.RollupsIn(timeout(t), 5, 2, "totals", nil))
 		_, err := shard.RollupsOut(timeout(t), 1, "events", nil, 1)
 		require.ErrorIs(t, err, core.ErrInvalid)
 	})
@@ -327,8 +331,14 @@ func (s shardSuite) moves() {
 			require.NoError(t, err)
 			require.Zero(t, found.Differing, "%v", found.Differences)
 		}
-		_, err = shard.DropBucket(timeout(t), sizes[0].Bucket, 10)
-		require.ErrorIs(t, err, core.ErrFailedPrecondition, "it is served here")
+		for _, epoch := range []int64{0, 2} {
+			_, err = shard.DropBucket(timeout(t), sizes[0].Bucket, epoch, 10)
+			require.ErrorIs(t, err, analytics.ErrMoved, "it is served here")
+			_, err = other.DropBucket(timeout(t), sizes[0].Bucket, epoch, 10)
+			require.ErrorIs(t, err, analytics.ErrMoved, "it is served there")
+			require.ErrorIs(t, other.CopyIn(timeout(t), sizes[0].Bucket, epoch, list[:1]), analytics.ErrMoved)
+			require.ErrorIs(t, other.RollupsIn(timeout(t), sizes[0].Bucket, epoch, "totals", nil), analytics.ErrMoved)
+		}
 		for _, size := range sizes {
 			require.NoError(t, shard.SetBucket(timeout(t), size.Bucket, 2, analytics.Gone))
 		}
@@ -340,7 +350,7 @@ func (s shardSuite) moves() {
 		require.Empty(t, top)
 		for _, size := range sizes {
 			for more := true; more; {
-				more, err = shard.DropBucket(timeout(t), size.Bucket, 50)
+				more, err = shard.DropBucket(timeout(t), size.Bucket, 2, 50)
 				require.NoError(t, err)
 			}
 		}
@@ -360,7 +370,7 @@ func copyBucket(t testing.TB, from, to analytics.Shard, b analytics.Bucket) {
 		for {
 			page, err := from.CopyOut(timeout(t), key, after, 20)
 			require.NoError(t, err)
-			require.NoError(t, to.CopyIn(timeout(t), page))
+			require.NoError(t, to.CopyIn(timeout(t), b, 2, page))
 			if len(page) < 20 {
 				break
 			}
@@ -371,7 +381,7 @@ func copyBucket(t testing.TB, from, to analytics.Shard, b analytics.Bucket) {
 			for {
 				rows, err := from.RollupsOut(timeout(t), key, name, last, 20)
 				require.NoError(t, err)
-				require.NoError(t, to.RollupsIn(timeout(t), name, rows))
+				require.NoError(t, to.RollupsIn(timeout(t), b, 2, name, rows))
 				if len(rows) < 20 {
 					break
 				}

@@ -69,21 +69,36 @@ func (s *Store) copyOut(ctx context.Context, at sqlstore.Session, key analytics.
 }
 
 // CopyIn implements analytics.ShardMover.
-func (s *Store) CopyIn(ctx context.Context, list []analytics.Event) error {
-	if len(list) == 0 {
-		return nil
-	}
+func (s *Store) CopyIn(ctx context.Context, b analytics.Bucket, epoch int64, list []analytics.Event) error {
 	if err := s.partitions.prepare(ctx, list); err != nil {
 		return err
 	}
-	return s.db.Update(ctx, "analytics", func(ctx context.Context, tx *sqlstore.Tx) error {
-		in := ingesting{s, tx.Session()}
+	return s.with(ctx, b, epoch, []analytics.BucketState{analytics.Arriving}, func(ctx context.Context, at sqlstore.Session) error {
+		if len(list) == 0 {
+			return nil
+		}
+		in := ingesting{s, at}
 		// The totals are what a bucket's keys are found by.
 		if _, err := in.lock(ctx, keysOf(list)); err != nil {
 			return err
 		}
 		_, _, err := in.events(ctx, list)
 		return err
+	})
+}
+
+// with runs fn in a transaction in which the bucket stays in one of the states, with that
+// epoch.
+func (s *Store) with(ctx context.Context, b analytics.Bucket, epoch int64, states []analytics.BucketState, fn func(ctx context.Context, at sqlstore.Session) error) error {
+	return s.db.Update(ctx, "analytics", func(ctx context.Context, tx *sqlstore.Tx) error {
+		h, err := s.read(ctx, tx.Session(), s.db.ForShare())
+		if err != nil {
+			return err
+		}
+		if have, known := h.buckets[b]; !known || have.Epoch != epoch || !slices.Contains(states, have.State) {
+			return analytics.ErrMoved.Withf("bucket %d is not this move's any more", b)
+		}
+		return fn(ctx, tx.Session())
 	})
 }
 
@@ -149,28 +164,20 @@ func (s *Store) RollupsOut(ctx context.Context, key analytics.Key, rollup string
 }
 
 // RollupsIn implements analytics.ShardMover.
-func (s *Store) RollupsIn(ctx context.Context, rollup string, rows [][]any) error {
+func (s *Store) RollupsIn(ctx context.Context, b analytics.Bucket, epoch int64, rollup string, rows [][]any) error {
 	t, err := tableOf(rollup)
 	if err != nil {
 		return err
 	}
-	return s.db.Update(ctx, "analytics", func(ctx context.Context, tx *sqlstore.Tx) error {
-		return t.insert(ctx, tx.Session(), s.arrays, rows, t.replace())
+	return s.with(ctx, b, epoch, []analytics.BucketState{analytics.Arriving}, func(ctx context.Context, at sqlstore.Session) error {
+		return t.insert(ctx, at, s.arrays, rows, t.replace())
 	})
 }
 
 // DropBucket implements analytics.ShardMover. The totals go last: by them the keys are
 // found.
-func (s *Store) DropBucket(ctx context.Context, b analytics.Bucket, limit int) (more bool, err error) {
-	err = s.db.Update(ctx, "analytics", func(ctx context.Context, tx *sqlstore.Tx) error {
-		at := tx.Session()
-		h, err := s.read(ctx, at, s.db.ForShare())
-		if err != nil {
-			return err
-		}
-		if state := h.buckets[b].State; state != analytics.Gone && state != analytics.Arriving {
-			return core.ErrFailedPrecondition.Withf("bucket %d is served here", b)
-		}
+func (s *Store) DropBucket(ctx context.Context, b analytics.Bucket, epoch int64, limit int) (more bool, err error) {
+	err = s.with(ctx, b, epoch, []analytics.BucketState{analytics.Arriving, analytics.Gone}, func(ctx context.Context, at sqlstore.Session) (err error) {
 		more, err = s.dropSome(ctx, at, b, limit)
 		return err
 	})
