@@ -134,7 +134,7 @@ func settled(t *testing.T, b *storage.Backend, db *sql.DB) {
 			}
 		}
 		var open int
-		require.NoError(t, db.QueryRow("SELECT count(*) FROM river_job WHERE state NOT IN ('completed', 'discarded', 'cancelled') AND kind LIKE '%achievements%'").Scan(&open))
+		require.NoError(t, db.QueryRow("SELECT count(*) FROM river_job WHERE state NOT IN ('completed', 'discarded', 'cancelled') AND args->>'kind' LIKE '%achievements%'").Scan(&open))
 		return open == 0
 	}, 30*time.Second, 20*time.Millisecond)
 }

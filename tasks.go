@@ -250,7 +250,7 @@ func (p *Platform) addBuiltIn() error {
 			return err
 		}
 	}
-	return p.subscribeAchievements()
+	return errors.Join(p.subscribeAchievements(), p.subscribeAnalytics())
 }
 
 func (p *Platform) prepareQueue(ctx context.Context) error {

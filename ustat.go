@@ -88,8 +88,10 @@ type Config struct {
 	// RefreshTTL is how long a refresh token is good for, AccessTTL to 366 days. Zero
 	// means 30 days.
 	RefreshTTL time.Duration
-	// Limiter counts attempts to sign in, codes of coupons that do not apply, and what is written of reviews. Nil means one in this process's memory;
-	// where a platform has many processes, give them one that they share. It keeps nothing in the platform's database.
+	// Limiter counts attempts to sign in, codes of coupons that do not apply, what is
+	// written of reviews, and calls that bring events of analytics. Nil means one in this
+	// process's memory; where a platform has many processes, give them one that they
+	// share. It keeps nothing in the platform's database.
 	Limiter core.Limiter
 	// Hasher hashes passwords. Nil means argon2id (see accounts/password).
 	Hasher accounts.Hasher
@@ -135,6 +137,9 @@ type Config struct {
 	// Analytics are the bounds of analytics that differ from the defaults. Its
 	// ManualMigrations is the one above.
 	Analytics analytics.RouterOptions
+	// Charts makes the charts of courses: see analytics/chart. Nil means that there are
+	// none.
+	Charts analytics.Painter
 	// Logger gets what an operator should know. Nil means silence.
 	Logger *slog.Logger
 	// Clock tells the time. Nil means the machine's.
@@ -337,12 +342,12 @@ func (p *Platform) assemble() (err error) {
 		Gates: c.Gates,
 		Files: c.Files, Links: p.links, Queued: c.Queue != nil, MaxFile: c.MaxLessonFile, Certificates: c.Certificates, Trending: c.Trending,
 	})
-	p.Reports = reports.NewService(reports.Config{
-		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Users: p.Accounts, Links: p.links,
-		Limiter: c.Limiter, Clock: c.Clock, Formats: c.ReportFormats,
-	})
 	p.Analytics = analytics.NewService(analytics.Config{
-		Router: p.router, Joined: p.tx != nil, Courses: p.Courses, Users: p.Accounts, Cursors: p.cursors, Clock: c.Clock,
+		Router: p.router, Joined: p.tx != nil, Courses: p.Courses, Users: p.Accounts, Cursors: p.cursors, Limiter: c.Limiter, Painter: c.Charts, Clock: c.Clock,
+	})
+	p.Reports = reports.NewService(reports.Config{
+		Store: p.backend.Reports, Files: c.Files, Queued: c.Queue != nil, Courses: p.Courses, Analytics: p.Analytics, Users: p.Accounts, Links: p.links,
+		Limiter: c.Limiter, Clock: c.Clock, Formats: c.ReportFormats,
 	})
 	p.Jobs = tasks.NewService(tasks.ServiceConfig{Queue: c.Queue, Cursors: p.cursors, Clock: c.Clock, Audit: p.audit})
 	if c.Learners == nil {

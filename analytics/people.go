@@ -2,13 +2,10 @@ package analytics
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/ustat/ustat/core"
-	"github.com/ustat/ustat/courses"
 )
 
 // User returns what a user has done, for the user and for admins.
@@ -25,10 +22,12 @@ func (s *Service) User(ctx context.Context, by core.Actor, username string) (Use
 const MaxDays = 366
 
 // Activity returns the days of UTC on which a user has done something, from the one with
-// from in it to the last that begins before to, for the user and for admins. It fails with
-// core.ErrInvalid for more than MaxDays.
+// from in it to the last that begins before to, for the user and for admins. A zero to
+// is now, a zero from 30 days before to. It fails with core.ErrInvalid for more than
+// MaxDays.
 func (s *Service) Activity(ctx context.Context, by core.Actor, username string, from, to time.Time) (UserActivity, error) {
 	ctx = core.WithOperation(ctx, "analytics.Activity")
+	from, to = s.span(from, to, standardDays*day)
 	if err := checkSpan(from, to, s.c.Clock.Now()); err != nil {
 		return UserActivity{}, err
 	}
@@ -67,77 +66,6 @@ func (s *Service) Events(ctx context.Context, by core.Actor, slug string, page c
 			return s.c.Router.Events(ctx, key, before, limit)
 		},
 		func(e Event) *EventPosition { return &EventPosition{e.OccurredAt, e.ID} })
-}
-
-// ErrServerOnly refuses an event of a type that only the services themselves report.
-var ErrServerOnly = &core.Error{Kind: core.KindInvalid, Code: "analytics.server_only", Message: "events of this type are not taken from clients"}
-
-// FromClient is an event as a client sends it, of who is signed in there.
-type FromClient struct {
-	Event        // without Course, User, Amount and ReceivedAt
-	Slug  string // of the course; needed for what is not a search
-}
-
-// Collect takes up to MaxTrack events that a client has seen, of the types that clients
-// may send, in the name of the actor, who may be nobody. Refused ones are in the Result
-// alone, and fail nothing: of another type with ErrServerOnly, of a course that there is
-// not with courses.ErrCourseNotFound. Two
-// statements for the courses, one more for a producer.
-func (s *Service) Collect(ctx context.Context, by core.Actor, events []FromClient) (Result, error) {
-	ctx = core.WithOperation(ctx, "analytics.Collect")
-	if err := s.tracks(); err != nil {
-		return Result{}, err
-	}
-	if len(events) > MaxTrack {
-		return Result{}, core.Invalid("events", "max", strconv.Itoa(MaxTrack), strconv.Itoa(len(events)), "too many events in one call")
-	}
-	ids, err := s.seen(ctx, by, events)
-	if err != nil {
-		return Result{}, err
-	}
-	var refused []Refused
-	var taken []Event
-	var at []int // of what is taken, in events
-	for i, in := range events {
-		e := in.Event
-		e.User, e.Course, e.Amount = max(by.UserID, 0), ids[in.Slug], core.Money{}
-		switch {
-		case e.Type.Code() > 0 && !e.Type.FromClients():
-			refused = append(refused, Refused{i, ErrServerOnly})
-		case in.Slug != "" && e.Course == 0:
-			refused = append(refused, Refused{i, courses.ErrCourseNotFound})
-		default:
-			taken, at = append(taken, e), append(at, i)
-		}
-	}
-	result, _ := s.c.Router.Track(ctx, Durable, taken...) // what is refused is in the result
-	for _, r := range result.Refused {
-		refused = append(refused, Refused{at[r.Index], r.Err})
-	}
-	result.Refused = refused
-	return result, nil
-}
-
-// seen returns the courses of events that the actor sees, by slug.
-func (s *Service) seen(ctx context.Context, by core.Actor, events []FromClient) (map[string]courses.CourseID, error) {
-	known := map[string]bool{}
-	var slugs []string
-	for _, e := range events {
-		if core.IsSlug(e.Slug) && !known[e.Slug] {
-			known[e.Slug] = true
-			slugs = append(slugs, e.Slug)
-		}
-	}
-	if len(slugs) == 0 {
-		return nil, nil
-	}
-	ids, err := s.c.Courses.CourseIDs(ctx, slugs)
-	if err != nil {
-		return nil, err
-	}
-	refs, err := s.c.Courses.Refs(ctx, by, slices.Collect(maps.Values(ids)))
-	maps.DeleteFunc(ids, func(_ string, id courses.CourseID) bool { return !refs[id].Visible })
-	return ids, err
 }
 
 // Recount counts a course anew and returns what differed; with repair it is replaced. For

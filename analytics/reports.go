@@ -160,10 +160,12 @@ func (s *Service) DropOff(ctx context.Context, by core.Actor, slug string) ([]Le
 
 // Retention returns the cohorts of learners by the week of UTC in which they enrolled, from
 // the one with from in it to the one with to: for each, how many were active in each week
-// after. Weeks without an enrollment are there with zeros. It fails with core.ErrInvalid
+// after. A zero to is now, a zero from 12 weeks before to. Weeks without an enrollment are
+// there with zeros. It fails with core.ErrInvalid
 // for more than MaxCohorts weeks and where to is before from.
 func (s *Service) Retention(ctx context.Context, by core.Actor, slug string, from, to time.Time) ([]Cohort, error) {
 	ctx = core.WithOperation(ctx, "analytics.Retention")
+	from, to = s.span(from, to, standardWeeks*7*day)
 	if err := checkSpan(from, to, s.c.Clock.Now()); err != nil {
 		return nil, err
 	}
@@ -193,6 +195,24 @@ func (s *Service) Retention(ctx context.Context, by core.Actor, slug string, fro
 		}
 	}
 	return cohorts, nil
+}
+
+// The spans of who names none.
+const (
+	day           = 24 * time.Hour
+	standardDays  = 30
+	standardWeeks = 12
+)
+
+// span returns a span with its standards: up to now, and so long.
+func (s *Service) span(from, to time.Time, long time.Duration) (time.Time, time.Time) {
+	if to.IsZero() {
+		to = s.c.Clock.Now()
+	}
+	if from.IsZero() {
+		from = to.Add(-long)
+	}
+	return from, to
 }
 
 // checkSpan refuses a span that is no span or lies outside of what events have.

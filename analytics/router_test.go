@@ -22,6 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	runChild()
 	code := m.Run()
 	pgtest.Stop()
 	if err := goleak.Find(); err != nil && code == 0 {

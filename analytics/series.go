@@ -10,11 +10,13 @@ import (
 )
 
 // Series returns the counts of a course by hours, days, weeks or months of a time zone,
-// from the one with from in it to the last that begins before to; nil is UTC. Days are as
+// from the one with from in it to the last that begins before to; nil is UTC. A zero to is
+// now, a zero from 30 days before to. Days are as
 // long as they are there: 23, 24 or 25 hours. Points in which nothing happened are zero. It
 // fails with core.ErrInvalid for more than MaxPoints points and where to is not after from.
 func (s *Service) Series(ctx context.Context, by core.Actor, slug string, unit Unit, zone *time.Location, from, to time.Time) ([]Point, error) {
 	ctx = core.WithOperation(ctx, "analytics.Series")
+	from, to = s.span(from, to, standardDays*day)
 	if err := checkSpan(from, to, s.c.Clock.Now()); err != nil {
 		return nil, err
 	}

@@ -41,6 +41,9 @@ type Config struct {
 	Courses Courses
 	Users   Users
 	Cursors *core.Cursors
+	// Limiter counts the calls of clients.
+	Limiter core.Limiter
+	Painter Painter    // nil means no charts
 	Clock   core.Clock // nil means the machine's
 }
 
@@ -56,7 +59,7 @@ type Service struct{ c Config }
 // ErrNotSetUp is returned by every call where the platform has no shard.
 var ErrNotSetUp = &core.Error{Kind: core.KindUnavailable, Code: "analytics.not_set_up", Message: "this platform keeps no analytics: it has no shard for them"}
 
-// NewService returns a Service. Courses, Users and Cursors are required.
+// NewService returns a Service. Courses, Users, Cursors and Limiter are required.
 func NewService(c Config) *Service {
 	if c.Clock == nil {
 		c.Clock = core.SystemClock{}

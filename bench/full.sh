@@ -49,6 +49,8 @@ section "Learning and purchases killed and cut" go test -run 'Sweep|Purchases|Ca
 section "Providers of payments" go test -v -count=1 -timeout 30m ./payments/...
 section "Who may do what" go test -run 'Policy|WhoMay|Flags' -v -count=1 -timeout 30m ./httpapi
 section "Reviews recounted" go test -run 'Numbers|Hundred' -v -count=1 -timeout 30m ./reviews
+section "Events beside hand-written transactions" go test -run '^$' -bench Ingest -benchtime 1x -timeout 60m ./bench
+section "The same events on any shards, moves and kills" go test -run . -v -count=1 -timeout 120m ./analytics
 section "Conformance" go test -timeout 30m -count=1 ./storage/... ./tasks/...
 section "Kills, cuts and faults" go test -timeout 30m -count=1 -v ./internal/killtest
 cp "$work" "$out"

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,8 +27,9 @@ const (
 // readBody reads the JSON of a request into input, a pointer to a struct with json
 // tags. What encoding/json would let pass is refused: fields that the struct has
 // not, names in another case, a field twice, null, text after the value. All fields
-// that are wrong come together in one ErrInvalid.
-func readBody(r *http.Request, limit int64, input any) error {
+// that are wrong come together in one ErrInvalid. A body of another media type than those
+// is refused.
+func readBody(r *http.Request, limit int64, input any, types ...string) error {
 	text, err := bodyOf(r, limit)
 	if err != nil {
 		return err
@@ -36,7 +38,7 @@ func readBody(r *http.Request, limit int64, input any) error {
 		return core.ErrInvalid.Withf("a JSON object is expected as the body").
 			With(core.Violation{Field: "body", Code: "required", Message: "a body is required"})
 	}
-	if err := checkType(r); err != nil {
+	if err := checkType(r, types); err != nil {
 		return err
 	}
 	if err := checkShape(text, reflect.TypeOf(input).Elem()); err != nil {
@@ -76,15 +78,16 @@ func bodyOf(r *http.Request, limit int64) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-func checkType(r *http.Request) error {
+// checkType refuses another type than those, of which the first is to be used.
+func checkType(r *http.Request, types []string) error {
 	given := r.Header.Get("Content-Type")
 	kind, params, err := mime.ParseMediaType(given)
 	charset := strings.ToLower(params["charset"])
-	if err == nil && kind == "application/json" && (charset == "" || charset == "utf-8") {
+	if err == nil && slices.Contains(types, kind) && (charset == "" || charset == "utf-8") {
 		return nil
 	}
 	p := newProblem(http.StatusUnsupportedMediaType, "unsupported_media_type", "the body's type is application/json in UTF-8")
-	p.Errors = []FieldProblem{{Field: "Content-Type", Code: "oneof", Limit: "application/json", Got: shorten(given)}}
+	p.Errors = []FieldProblem{{Field: "Content-Type", Code: "oneof", Limit: strings.Join(types, " "), Got: shorten(given)}}
 	return p
 }
 
@@ -150,6 +153,9 @@ func (s *shape) value(path string, t reflect.Type, depth int) error {
 	}
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()
+	}
+	if t == rawType {
+		t = nil // its service checks it
 	}
 	switch token {
 	case json.Delim('{'):
@@ -266,7 +272,10 @@ func hasHalfPair(written []byte) bool {
 	return false
 }
 
-var timeType = reflect.TypeFor[time.Time]()
+var (
+	timeType = reflect.TypeFor[time.Time]()
+	rawType  = reflect.TypeFor[json.RawMessage]()
+)
 
 func (s *shape) time(path, v string) {
 	at, err := time.Parse(time.RFC3339, v)

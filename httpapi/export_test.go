@@ -24,7 +24,9 @@ func Unencodable(opts *Options) (http.Handler, error) {
 }
 
 // ReadBody is what operations read their input with.
-func ReadBody(r *http.Request, limit int64, input any) error { return readBody(r, limit, input) }
+func ReadBody(r *http.Request, limit int64, input any) error {
+	return readBody(r, limit, input, "application/json")
+}
 
 // Operation is an entry of the table of routes.
 type Operation struct{ ID, Method, Path string }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -22,6 +23,8 @@ const (
 	choice              // one of choices
 	langTag             // shaped like a BCP 47 tag
 	opaque              // an opaque id
+	moment              // a time of RFC 3339, kept in Unix microseconds
+	zone                // the name of a time zone of IANA
 )
 
 // param describes a parameter of a query. It both documents and parses it.
@@ -35,7 +38,7 @@ type param struct {
 	standard any      // what its absence means
 }
 
-// arg is a parameter that was given. Number holds integers, ratings and ids.
+// arg is a parameter that was given. Number holds integers, ratings, ids and times.
 type arg struct {
 	name   string
 	text   string
@@ -62,6 +65,14 @@ func (a args) text(name string) string {
 func (a args) number(name string) (int64, bool) {
 	given, ok := a.find(name)
 	return given.number, ok
+}
+
+// time returns a time, which is zero when it was not given.
+func (a args) time(name string) time.Time {
+	if n, ok := a.number(name); ok {
+		return time.UnixMicro(n).UTC()
+	}
+	return time.Time{}
 }
 
 // optional returns a number, or nil when it was not given.
@@ -186,6 +197,16 @@ func (p param) parse(value string) (number int64, code, limit, message string) {
 			return 0, "unknown", "", "there is no such " + p.name
 		}
 		return n, "", "", ""
+	case moment:
+		at, err := time.Parse(time.RFC3339, value)
+		if err != nil || !core.ValidTime(at) {
+			return 0, "rfc3339", "", "a time like 2026-01-31T12:00:00Z is expected"
+		}
+		return at.UnixMicro(), "", "", ""
+	case zone:
+		if _, err := time.LoadLocation(value); err != nil || value == "Local" {
+			return 0, "timezone", "", "the name of a time zone is expected, as Europe/Moscow"
+		}
 	}
 	return 0, "", "", ""
 }
@@ -249,6 +270,8 @@ func (p param) document() *huma.Param {
 	case rating:
 		schema.Type = huma.TypeNumber
 		schema.Minimum, schema.Maximum = number(1), number(5)
+	case moment:
+		schema.Format = "date-time"
 	case choice:
 		for _, c := range p.choices {
 			schema.Enum = append(schema.Enum, c)

@@ -31,6 +31,7 @@ type route struct {
 	status      int   // of success; 0 is 200
 	upload      bool  // the body is a file, which the handler reads: it takes a while
 	long        bool  // the body may have Options.MaxText bytes
+	beacon      bool  // the body may be text/plain, as browsers send it on leaving
 	versioned   bool  // it takes If-Match
 	keyed       bool  // it takes Idempotency-Key
 	nobody      bool  // it is the same for everybody: do not ask who it is
@@ -110,7 +111,10 @@ func send[In, T any](a *api, rt route, handle func(ctx context.Context, c *call,
 		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: binary}}}
 	}
 	if !bodiless {
-		op.RequestBody = &huma.RequestBody{Required: true, Content: jsonContent("application/json", a.inputSchema(*new(In)))}
+		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{}}
+		for _, mediaType := range rt.bodyTypes() {
+			op.RequestBody.Content[mediaType] = &huma.MediaType{Schema: a.inputSchema(*new(In))}
+		}
 		a.documentFailures(op, http.StatusUnsupportedMediaType)
 	}
 	if rt.raw {
@@ -169,10 +173,8 @@ func perform[In, T any](a *api, rt route, c *call, bodiless bool, check func(in 
 	case rt.method == http.MethodGet, rt.upload:
 	case bodiless:
 		err = refuseBody(r)
-	case rt.long:
-		err = readBody(r, a.options.MaxText, &in)
 	default:
-		err = readBody(r, a.options.MaxBody, &in)
+		err = readBody(r, rt.bound(a.options), &in, rt.bodyTypes()...)
 	}
 	if err == nil {
 		err = check(&in)
@@ -181,6 +183,22 @@ func perform[In, T any](a *api, rt route, c *call, bodiless bool, check func(in 
 		return answer, err
 	}
 	return handle(r.Context(), c, in)
+}
+
+// bound returns how many bytes the body may have.
+func (rt *route) bound(o Options) int64 {
+	if rt.long {
+		return o.MaxText
+	}
+	return o.MaxBody
+}
+
+// bodyTypes are the media types that the body may have.
+func (rt *route) bodyTypes() []string {
+	if rt.beacon {
+		return []string{"application/json", "text/plain"}
+	}
+	return []string{"application/json"}
 }
 
 // refuseHeaders refuses what would be dangerous to ignore: a condition or a key that

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/analytics/chart"
 	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
@@ -73,6 +74,7 @@ func newWorld(t *testing.T, open func(t *testing.T) (*storage.Backend, *sql.DB))
 		Payments: []courses.Payments{bank},
 		Learners: everybody{}, Reviews: reviews.Options{PerHour: 100_000, Moderator: reviews.Filter{PerHour: 100_000}},
 		Queue: queue, TaskConcurrency: -1, NoRelay: true, Files: files, LinkKey: []byte(linkKey), ReportFormats: []reports.Format{xlsx.Format}, Certificates: printer,
+		Charts: chart.Painter{},
 	})
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context()))
@@ -349,6 +351,19 @@ var requests = map[string]func(w *world, s subject) request{
 	"moderation-history":  onReview("/moderation/reviews/", "/history/", nil),
 	"moderation-reports":  onReview("/moderation/reviews/", "/reports/", nil),
 
+	"analytics-courses-list":     fixed("/analytics/courses/?sort=revenue&currency=USD&limit=5", nil),
+	"analytics-courses-get":      onAnalytics("", nil),
+	"analytics-timeseries":       onAnalytics("timeseries/?interval=week&tz=Asia/Almaty&from=2026-01-31T12:00:00Z&to=2026-03-01T00:00:00%2B03:00", nil),
+	"analytics-funnel":           onAnalytics("funnel/", nil),
+	"analytics-dropout":          onAnalytics("dropout/", nil),
+	"analytics-retention":        onAnalytics("retention/", nil),
+	"analytics-chart":            onAnalytics("chart.svg", nil),
+	"analytics-events-list":      onAnalytics("events/", nil),
+	"analytics-users-get":        fixed("/analytics/users/student/", nil),
+	"analytics-users-activity":   fixed("/analytics/users/student/activity/", nil),
+	"analytics-teachers-revenue": fixed("/analytics/teachers/owner/revenue/", nil),
+	"analytics-collect":          fixed("/analytics/events/", object{"events": []object{{"type": "search", "session": "s", "properties": object{"q": "go"}}}}),
+
 	"reports-create": fixed("/analytics/reports/", object{"kind": "courses", "format": "csv", "status": "draft"}),
 	"reports-get": func(w *world, _ subject) request {
 		return request{"/analytics/reports/" + w.doneReport().ID.String() + "/", nil}
@@ -522,6 +537,11 @@ func fixed(path string, body any) func(*world, subject) request {
 // of is a request about the course itself.
 func of(path string, body any) func(*world, subject) request {
 	return func(_ *world, s subject) request { return s.at(path, body) }
+}
+
+// onAnalytics is a request about the analytics of the course.
+func onAnalytics(path string, body any) func(*world, subject) request {
+	return func(_ *world, s subject) request { return request{"/analytics/courses/" + s.slug + "/" + path, body} }
 }
 
 func (s subject) at(path string, body any) request { return request{"/courses/" + s.slug + path, body} }

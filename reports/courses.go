@@ -17,11 +17,7 @@ var coursesHeader = []string{
 // a page at a time. A course whose status changes while it is written may come twice
 // or be missing.
 func (s *Service) courses(ctx context.Context, by core.Actor, f Filter, w Writer) (rows int, err error) {
-	header := make([]Cell, len(coursesHeader))
-	for i, name := range coursesHeader {
-		header[i] = Text(name)
-	}
-	if err := w.Row(header...); err != nil {
+	if err := w.Row(texts(coursesHeader)...); err != nil {
 		return 0, err
 	}
 	if err := fault.Hit("reports.make.after_header"); err != nil {

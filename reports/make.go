@@ -193,7 +193,19 @@ func (s *Service) fill(ctx context.Context, by core.Actor, r Report, format Form
 			err = closing
 		}
 	}()
-	return s.courses(ctx, by, r.Filter, w)
+	switch r.Kind {
+	case Courses:
+		return s.courses(ctx, by, r.Filter, w)
+	case Course, Revenue:
+		if s.c.Analytics == nil {
+			return 0, ErrNotSetUp.Withf("this process makes no such reports: it has no analytics")
+		}
+		if r.Kind == Course {
+			return s.course(ctx, by, r.Filter, w)
+		}
+		return s.revenue(ctx, by, r.Filter, w)
+	}
+	return 0, ErrNotSetUp.Withf("this process makes no reports of the kind %q", r.Kind)
 }
 
 // Cleanup removes up to limit reports that have expired before a time, with all files

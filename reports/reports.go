@@ -12,13 +12,21 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ustat/ustat/analytics"
 	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 )
 
-// Courses is the kind of report on the courses that one may edit.
-const Courses = "courses"
+// The kinds of reports.
+const (
+	Courses = "courses" // on the courses that one may edit
+	Course  = "course"  // on what happened in one course, by hours, days, weeks or months
+	Revenue = "revenue" // on what the courses of a teacher have earned
+)
+
+// Kinds lists every kind.
+var Kinds = [...]string{Courses, Course, Revenue}
 
 // State is how far a report is.
 type State string
@@ -34,9 +42,20 @@ const (
 // States lists every state.
 var States = [...]State{Queued, Running, Done, Failed}
 
-// Filter chooses what is reported. Zero fields do not filter.
+// Filter chooses what is reported. Zero fields do not filter; those of another kind are
+// refused.
 type Filter struct {
-	Status courses.Status `json:"status,omitempty"`
+	Status courses.Status `json:"status,omitempty"` // of Courses
+	// Of Course: its slug, which is needed, and what analytics.Service.Series takes: a zero
+	// To is when the report is written, a zero From 30 days before. Interval is a day
+	// without one.
+	Course   string         `json:"course,omitempty"`
+	Interval analytics.Unit `json:"interval,omitempty"`
+	Zone     string         `json:"tz,omitempty"` // of IANA; empty is UTC
+	From     time.Time      `json:"from,omitzero"`
+	To       time.Time      `json:"to,omitzero"`
+	// Of Revenue: the username of the teacher, which is needed.
+	Teacher string `json:"teacher,omitempty"`
 }
 
 // Report is an order and what has become of it.

@@ -3,6 +3,7 @@ package reports
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/analytics"
 	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
@@ -36,11 +38,14 @@ type Config struct {
 	Queued bool // EventRequested is delivered to Make
 
 	Courses Catalogue
-	Users   Users
-	Links   *blob.Links
-	Limiter core.Limiter
-	Clock   core.Clock
-	Formats []Format // beside CSV
+	// Analytics is what Course and Revenue are made of. Nil means that there are none of
+	// these: Request fails with ErrNotSetUp.
+	Analytics Analytics
+	Users     Users
+	Links     *blob.Links
+	Limiter   core.Limiter
+	Clock     core.Clock
+	Formats   []Format // beside CSV
 	// PerHour is how many reports one may ask for in an hour, from 1. Zero means 20.
 	PerHour int
 	// Keep is how long a finished report is kept. Zero means DefaultKeep.
@@ -72,7 +77,7 @@ func NewService(c Config) *Service {
 
 // New is what a report is asked for with.
 type New struct {
-	Kind   string // Courses
+	Kind   string // one of Kinds
 	Format string // "csv", or the name of another format of this platform
 	Filter Filter
 	Key    string // idempotency: the same Key and order give the same report
@@ -80,7 +85,8 @@ type New struct {
 
 // Request takes an order of somebody who is at least a teacher: the report is Queued,
 // and written soon. It fails with core.ErrInvalid naming every bad field, with
-// core.ErrUnauthenticated and core.ErrForbidden, with ErrTooMany, and with ErrNotSetUp.
+// core.ErrUnauthenticated and core.ErrForbidden, with ErrTooMany, with ErrNotSetUp, and for
+// Course and Revenue as analytics do.
 func (s *Service) Request(ctx context.Context, by core.Actor, in New) (Report, error) {
 	ctx = core.WithOperation(ctx, "reports.Request")
 	if err := mayAsk(by); err != nil {
@@ -90,6 +96,9 @@ func (s *Service) Request(ctx context.Context, by core.Actor, in New) (Report, e
 		return Report{}, err
 	}
 	if err := s.check(in); err != nil {
+		return Report{}, err
+	}
+	if err := s.foresee(ctx, by, in); err != nil {
 		return Report{}, err
 	}
 	user := strconv.FormatInt(int64(by.UserID), 10)
@@ -150,7 +159,8 @@ func (s *Service) check(in New) error {
 			bad = append(bad, core.Invalid(field, "oneof", strings.Join(known, " "), got, "there is no such "+field).Violations...)
 		}
 	}
-	oneOf("kind", in.Kind, []string{Courses})
+	oneOf("kind", in.Kind, Kinds[:])
+	bad = append(bad, in.misplaced()...)
 	var formats []string
 	for _, f := range s.c.Formats {
 		formats = append(formats, f.Name)
@@ -163,6 +173,58 @@ func (s *Service) check(in New) error {
 		return core.ErrInvalid.With(bad...)
 	}
 	return nil
+}
+
+// misplaced returns the fields of the filter that belong to another kind, and those that
+// the kind lacks.
+func (in New) misplaced() (bad []core.Violation) {
+	f := in.Filter
+	for _, field := range []struct {
+		name, kind    string
+		given, needed bool
+	}{
+		{"status", Courses, f.Status != "", false},
+		{"course", Course, f.Course != "", true},
+		{"interval", Course, f.Interval != "", false},
+		{"tz", Course, f.Zone != "", false},
+		{"from", Course, !f.From.IsZero(), false},
+		{"to", Course, !f.To.IsZero(), false},
+		{"teacher", Revenue, f.Teacher != "", true},
+	} {
+		switch {
+		case field.given && field.kind != in.Kind:
+			bad = append(bad, core.Invalid(field.name, "unexpected", field.kind, "", "this belongs to another kind of report").Violations...)
+		case field.needed && !field.given && field.kind == in.Kind:
+			bad = append(bad, core.Invalid(field.name, "required", "", "", "this kind of report needs it").Violations...)
+		}
+	}
+	if f.Course != "" && !core.IsSlug(f.Course) {
+		bad = append(bad, core.Invalid("course", "slug", "", f.Course, "a slug is expected").Violations...)
+	}
+	if len(f.Teacher) > 64 || len(f.Zone) > 64 || !core.ValidText(f.Teacher+f.Zone) {
+		bad = append(bad, core.Invalid("teacher", "max", "64", "", "names of at most 64 bytes are expected").Violations...)
+	}
+	return bad
+}
+
+// foresee reads what a report will be made of, so that who asks for it learns at once
+// what is wrong. A shard that is away now may be back then.
+func (s *Service) foresee(ctx context.Context, by core.Actor, in New) (err error) {
+	if in.Kind == Courses {
+		return nil
+	}
+	if s.c.Analytics == nil {
+		return ErrNotSetUp.Withf("this platform makes no such reports: it has no analytics")
+	}
+	if in.Kind == Course {
+		_, err = s.points(ctx, by, in.Filter)
+	} else {
+		_, err = s.c.Analytics.TeacherRevenue(ctx, by, in.Filter.Teacher)
+	}
+	if core.KindOf(err) == core.KindUnavailable && !errors.Is(err, analytics.ErrNotSetUp) {
+		return nil
+	}
+	return err
 }
 
 func statusNames() []string {

@@ -59,6 +59,8 @@ var rules = []rule{
 	{[]string{"courses/..."}, with(everywhereBelowTransport, map[string]string{module + "/reviews": "courses come before reviews"})},
 	{[]string{"reviews"}, with(everywhereBelowTransport, map[string]string{module + "/analytics": "reviews come before analytics", module + "/reports": "a program with reviews compiles no reports"})},
 	{[]string{"analytics"}, with(everywhereBelowTransport, map[string]string{module + "/reports": "a program with analytics compiles no reports"})},
+	{[]string{"analytics/chart"}, without(everywhereBelowTransport, module+"/storage")},
+	{[]string{"analytics", ".", "httpapi"}, map[string]string{"github.com/go-analyze": "charts are a sub-package's"}},
 	{[]string{"courses", "."}, map[string]string{"codeberg.org/go-pdf": "the document of a certificate is a sub-package's", "golang.org/x/image": "the document of a certificate is a sub-package's"}},
 	{[]string{"blob"}, with(everywhereBelowTransport, map[string]string{
 		module + "/accounts": "files know no domain", module + "/courses": "files know no domain", "github.com/minio": "a program that keeps its files in a folder compiles no S3",
@@ -138,7 +140,7 @@ func TestDomainsImportFewModules(t *testing.T) {
 				if pkg.ImportPath == module+"/courses/certificate" {
 					prefixes = append(prefixes[:len(prefixes):len(prefixes)], "codeberg.org/go-pdf/fpdf")
 				}
-				if pkg.ImportPath == module+"/analytics" { // sketches of unique viewers, and what that library imports
+				if pkg.ImportPath == module+"/analytics" || pkg.ImportPath == module+"/reports" { // sketches of unique viewers, and what that library imports
 					prefixes = append(prefixes[:len(prefixes):len(prefixes)], "github.com/axiomhq/hyperloglog", "github.com/dgryski/go-metro", "github.com/kamstrup/intmap")
 				}
 				if strings.HasPrefix(pkg.ImportPath, module+"/courses") || pkg.ImportPath == module+"/reviews" || pkg.ImportPath == module+"/analytics" || pkg.ImportPath == module+"/reports" {
