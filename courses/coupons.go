@@ -249,25 +249,36 @@ func useCoupon(ctx context.Context, tx Tx, at time.Time, o *Order, code string) 
 	return fault.Hit("courses.order.after_coupon")
 }
 
+// Why a coupon does not apply, as violations name it.
+const (
+	couponOtherCourse   = "other_course"
+	couponOtherCurrency = "other_currency"
+	couponInactive      = "inactive"
+	couponNotStarted    = "not_started"
+	couponEnded         = "ended"
+	couponUsedUp        = "used_up"
+	couponUsedByUser    = "used_by_user"
+)
+
 // refuses returns why a coupon does not apply to an order, or nothing.
 func (c *Coupon) refuses(o *Order, at time.Time, used bool) string {
 	switch {
 	case c.Course != 0 && c.Course != o.Course:
-		return "other_course"
+		return couponOtherCourse
 	case c.Percent == 0 && c.Amount.Currency != o.Price.Currency:
-		return "other_currency"
+		return couponOtherCurrency
 	case used:
 		return ""
 	case !c.Active:
-		return "inactive"
+		return couponInactive
 	case at.Before(c.StartsAt):
-		return "not_started"
+		return couponNotStarted
 	case !c.EndsAt.IsZero() && !at.Before(c.EndsAt):
-		return "ended"
+		return couponEnded
 	case c.Limit > 0 && c.Used >= c.Limit:
-		return "used_up"
+		return couponUsedUp
 	}
-	return "used_by_user"
+	return couponUsedByUser
 }
 
 func couponRefused(why, code string) error {
