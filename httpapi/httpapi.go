@@ -147,6 +147,7 @@ func newAPI(p *ustat.Platform, options Options) *api {
 	a.mountReports()
 	a.mountFiles()
 	a.mountJobs()
+	a.mountLanguages()
 	a.mountHealth()
 	a.mux.HandleFunc("/", a.unrouted)
 	return a

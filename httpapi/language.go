@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -9,23 +10,38 @@ import (
 	"github.com/ustat/ustat/i18n"
 )
 
+// languages is what the languages of a platform are, and its names in one of them.
+type languages struct {
+	Language  string            `json:"language" doc:"That of this answer"`
+	Languages []string          `json:"languages" nullable:"false" doc:"In which the platform speaks, the default first"`
+	Names     map[string]string `json:"names" nullable:"false" doc:"Of roles, statuses and kinds, by their keys" example:"{\"role.teacher\": \"Teacher\"}"`
+}
+
+func (a *api) mountLanguages() {
+	get(a, route{
+		nobody: true, path: Prefix + "/languages/", id: "languages", tag: "languages", summary: "The languages of the platform, and its names in the reader's",
+	}, func(ctx context.Context, _ *call) (languages, error) {
+		lang, messages := a.language(ctx), a.platform.Messages
+		return languages{lang, messages.Languages(), messages.Names(lang)}, nil
+	})
+}
+
 // negotiate returns a request whose context knows in which languages it is to be
 // answered: by its parameter lang, the choice that its user has saved, and its header. It
 // says so in the answer.
 func (a *api) negotiate(w http.ResponseWriter, r *http.Request, saved string) *http.Request {
-	reader := i18n.Negotiate(i18n.Sources{
+	reader := a.platform.Messages.Negotiate(i18n.Sources{
 		Query: queryLanguage(r.URL.RawQuery), Saved: saved, Header: strings.Join(r.Header.Values("Accept-Language"), ","),
 	})
-	r = r.WithContext(i18n.With(r.Context(), reader))
 	h := w.Header()
-	h.Set("Content-Language", a.language(r.Context()))
+	h.Set("Content-Language", reader.Language)
 	h.Set("Vary", "Accept-Language, Authorization") // the choice that is saved is the user's
-	return r
+	return r.WithContext(i18n.With(r.Context(), reader))
 }
 
 // language returns the language in which a request is answered.
 func (a *api) language(ctx context.Context) string {
-	return a.platform.Messages.For(i18n.From(ctx))
+	return cmp.Or(i18n.From(ctx).Language, a.platform.Messages.Default())
 }
 
 // queryLanguage returns the parameter lang of a query, if it is one. What it is worth as a

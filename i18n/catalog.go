@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/text/currency"
@@ -37,8 +38,8 @@ type Options struct {
 	Messages map[string]Messages
 }
 
-// Catalog is the texts of all languages. It is not changed once it is made, and safe for
-// concurrent use.
+// Catalog is the texts of all languages. They do not change once it is made; it is safe
+// for concurrent use.
 type Catalog struct {
 	standard  string
 	languages []string // sorted, the default first
@@ -46,6 +47,9 @@ type Catalog struct {
 	own       map[string]Messages // the embedder's
 	built     map[string]Messages
 	matcher   language.Matcher
+
+	mu    sync.RWMutex
+	known map[Sources]Reader
 }
 
 // BuiltIn returns the messages of a built-in language, "ru" or "en", to be read or
@@ -65,7 +69,7 @@ func BuiltIn(tag string) Messages {
 // NewCatalog returns the built-in catalogue with what the options change. It fails with
 // core.ErrInvalid for a language that is none or has no texts, and for empty texts.
 func NewCatalog(o *Options) (*Catalog, error) {
-	c := &Catalog{standard: English, own: map[string]Messages{}, built: map[string]Messages{"ru": BuiltIn("ru"), English: BuiltIn(English)}}
+	c := &Catalog{standard: English, known: map[Sources]Reader{}, own: map[string]Messages{}, built: map[string]Messages{"ru": BuiltIn("ru"), English: BuiltIn(English)}}
 	if o == nil {
 		o = &Options{}
 	}
@@ -118,16 +122,42 @@ func (c *Catalog) Languages() []string { return slices.Clone(c.languages) }
 // Default returns the language of readers whose wishes cannot be met.
 func (c *Catalog) Default() string { return c.standard }
 
-// For returns the language of the catalogue that suits a reader best: the default where
-// none does.
-func (c *Catalog) For(r Reader) string {
-	var wishes []language.Tag
-	for _, tag := range r.Wishes {
-		wishes = append(wishes, language.Make(tag))
+// maxKnown bounds the readers that a catalogue remembers.
+const maxKnown = 1000
+
+// Negotiate returns a reader: the wishes of Query, then of Saved, then of Header by its
+// weights, and the language of the catalogue that suits them best, which is the default
+// where none does. It never fails: of a header at most MaxHeader bytes count, and what is
+// malformed in it is passed over.
+func (c *Catalog) Negotiate(s Sources) Reader {
+	s = s.short()
+	// Browsers send few headers, and the matcher takes its time.
+	c.mu.RLock()
+	r, ok := c.known[s]
+	c.mu.RUnlock()
+	if ok {
+		return r
+	}
+	r = Reader{Wishes: s.wishes()}
+	r.Language = c.match(r.Wishes)
+	s = Sources{strings.Clone(s.Query), strings.Clone(s.Saved), strings.Clone(s.Header)} // not a part of something long
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.known) >= maxKnown {
+		clear(c.known)
+	}
+	c.known[s] = r
+	return r
+}
+
+func (c *Catalog) match(wishes []string) string {
+	tags := make([]language.Tag, len(wishes))
+	for i, tag := range wishes {
+		tags[i] = language.Make(tag)
 	}
 	// The matcher's tag has extensions of its own: its index is what is meant, and without
 	// confidence that is any language.
-	_, i, confidence := c.matcher.Match(wishes...)
+	_, i, confidence := c.matcher.Match(tags...)
 	if confidence == language.No {
 		return c.standard
 	}
@@ -167,6 +197,20 @@ func (c *Catalog) Text(lang, key string, pairs ...string) string {
 		return key
 	}
 	return fill(m.Other, pairs)
+}
+
+// Names returns how roles, statuses, kinds of lessons and languages are called in a
+// language, by their keys: "role.student", "course.status.draft", "lesson.kind.video".
+func (c *Catalog) Names(lang string) map[string]string {
+	names := map[string]string{}
+	for _, messages := range [...]Messages{c.built[English], c.own[lang]} {
+		for key := range messages {
+			if strings.HasPrefix(key, "role.") || strings.HasPrefix(key, "language.") || strings.HasPrefix(key, "lesson.kind.") || strings.Contains(key, ".status.") {
+				names[key] = c.Text(lang, key)
+			}
+		}
+	}
+	return names
 }
 
 // Count returns the text of a key in the form of a number, which stands in it as {n}: of

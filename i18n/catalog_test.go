@@ -191,7 +191,7 @@ func TestAnEmbedderAddsAndOverridesTexts(t *testing.T) {
 	assert.Equal(t, "поля заполнены неверно", c.Error("ru", core.ErrInvalid.Withf("the body is invalid")).Message)
 	long := core.Invalid("title", "max", "200", "", "longer or larger than 200")
 	assert.Equal(t, "200 at most", c.Error("en", long).Violations[0].Message)
-	assert.Equal(t, "kk", c.For(i18n.Negotiate(i18n.Sources{Header: "kk"})))
+	assert.Equal(t, "kk", c.Negotiate(i18n.Sources{Header: "kk"}).Language)
 }
 
 func TestOptionsThatAreWrong(t *testing.T) {

@@ -22,6 +22,8 @@ const (
 type Reader struct {
 	// Wishes are canonical tags, the dearest first, each once.
 	Wishes []string
+	// Language is that of the catalogue which suits the wishes best.
+	Language string
 }
 
 // Sources are what a reader has said about languages, the strongest first. Each may be
@@ -32,10 +34,22 @@ type Sources struct {
 	Header string // Accept-Language
 }
 
-// Negotiate puts together the wishes of a reader: Query, then Saved, then Header by its
-// weights. It never fails: of a header at most MaxHeader bytes count, and what is
-// malformed in it is passed over.
-func Negotiate(s Sources) Reader {
+// short returns the sources without what is too long to count, so that they can be kept.
+func (s Sources) short() Sources {
+	if len(s.Query) > MaxTag {
+		s.Query = ""
+	}
+	if len(s.Saved) > MaxTag {
+		s.Saved = ""
+	}
+	if len(s.Header) > MaxHeader {
+		s.Header = s.Header[:max(0, strings.LastIndexByte(s.Header[:MaxHeader+1], ','))]
+	}
+	return s
+}
+
+// wishes puts sources together.
+func (s Sources) wishes() []string {
 	var wishes []string
 	add := func(tag string) {
 		if tag != "" && len(wishes) < MaxWishes && !slices.Contains(wishes, tag) {
@@ -47,11 +61,11 @@ func Negotiate(s Sources) Reader {
 	for _, tag := range ParseAcceptLanguage(s.Header) {
 		add(tag)
 	}
-	return Reader{wishes}
+	return wishes
 }
 
-// canonical returns the canonical form of a tag that names a language, or "". Variants
-// and extensions are left out: no text differs by them.
+// canonical returns the canonical form of a tag that names a language, or "". Extensions
+// are left out: no text differs by them.
 func canonical(tag string) string {
 	if len(tag) > MaxTag || strings.Contains(tag, "_") {
 		return ""
@@ -64,7 +78,7 @@ func canonical(tag string) string {
 	if base.String() == "und" || base.String() == "mul" {
 		return ""
 	}
-	short, err := language.Compose(base, script, region)
+	short, err := language.Compose(base, script, region, parsed.Variants())
 	if err != nil {
 		return ""
 	}
@@ -76,9 +90,7 @@ func canonical(tag string) string {
 // MaxHeader only the items that end within it count. Items that are malformed, those of
 // weight 0 and * are left out: each of them names no language to answer in.
 func ParseAcceptLanguage(header string) []string {
-	if len(header) > MaxHeader {
-		header = header[:max(0, strings.LastIndexByte(header[:MaxHeader+1], ','))]
-	}
+	header = Sources{Header: header}.short().Header
 	type wish struct {
 		tag    string
 		weight int
