@@ -65,6 +65,7 @@ type Reader interface {
 	OrderReader
 	FileReader
 	CertificateReader
+	TranslationReader
 }
 
 // CourseReader reads courses. Each returns them whole but for the teacher's names.
@@ -192,6 +193,7 @@ type Tx interface {
 	OrderWriter
 	FileWriter
 	CertificateWriter
+	TranslationWriter
 }
 
 // Standing is what decides whether a user may teach.
