@@ -65,24 +65,40 @@ type TranslationView struct {
 	States map[string]FieldState
 }
 
-// states compares a translation with the present texts.
-func states(source Texts, made TextSources) map[string]FieldState {
-	now := sourcesOf(source, Texts{"x", "x", "x"})
-	out := map[string]FieldState{}
-	for _, f := range []struct{ name, text, now, made string }{
+// field is a text that the author wrote, by its state.
+type field struct {
+	name  string
+	state FieldState
+}
+
+// fieldsOf compares what a translation was made of with the present texts and their
+// hashes.
+func fieldsOf(source Texts, now, made TextSources) []field {
+	var fields []field
+	for _, f := range [...]struct{ name, text, now, made string }{
 		{"title", source.Title, now.Title, made.Title},
 		{"description", source.Description, now.Description, made.Description},
 		{"requirements", source.Requirements, now.Requirements, made.Requirements},
 	} {
+		state := Fresh
 		switch {
 		case f.text == "":
+			continue
 		case f.made == "":
-			out[f.name] = Missing
+			state = Missing
 		case f.made != f.now:
-			out[f.name] = Stale
-		default:
-			out[f.name] = Fresh
+			state = Stale
 		}
+		fields = append(fields, field{f.name, state})
+	}
+	return fields
+}
+
+// states is fieldsOf by name.
+func states(source Texts, made TextSources) map[string]FieldState {
+	out := map[string]FieldState{}
+	for _, f := range fieldsOf(source, sourcesOf(source, source), made) {
+		out[f.name] = f.state
 	}
 	return out
 }

@@ -39,6 +39,13 @@ func (a *api) negotiate(w http.ResponseWriter, r *http.Request, saved string) *h
 	return r.WithContext(i18n.With(r.Context(), reader))
 }
 
+// spoken says in which language the one object of an answer is, where that is known.
+func (c *call) spoken(language string) {
+	if language != "" {
+		c.writer.Header().Set("Content-Language", language)
+	}
+}
+
 // language returns the language in which a request is answered.
 func (a *api) language(ctx context.Context) string {
 	return cmp.Or(i18n.From(ctx).Language, a.platform.Messages.Default())
