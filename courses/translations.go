@@ -97,7 +97,7 @@ func fieldsOf(source Texts, now, made TextSources) []field {
 // states is fieldsOf by name.
 func states(source Texts, made TextSources) map[string]FieldState {
 	out := map[string]FieldState{}
-	for _, f := range fieldsOf(source, sourcesOf(source, source), made) {
+	for _, f := range fieldsOf(source, SourcesOf(source, source), made) {
 		out[f.name] = f.state
 	}
 	return out
@@ -138,16 +138,16 @@ func (s *Service) Translate(ctx context.Context, by core.Actor, of Target, langu
 		if err := same(in.IfVersion, version); err != nil {
 			return err
 		}
-		put := Translation{Object: x.object, Language: tag, Texts: texts, TextPolicy: richtext.Version, Sources: sourcesOf(x.texts, texts), UpdatedAt: t.at}
+		put := Translation{Object: x.object, Language: tag, Texts: texts, TextPolicy: richtext.Version, Sources: SourcesOf(x.texts, texts), UpdatedAt: t.at}
 		if i >= 0 && there[i].Texts == put.Texts && there[i].Sources == put.Sources { // as it is
 			made = TranslationView{there[i], states(x.texts, put.Sources)}
 			return nil
 		}
-		stored, err := tx.PutTranslation(ctx, put)
+		stored, err := tx.PutTranslations(ctx, []Translation{put})
 		if err != nil {
 			return err
 		}
-		made = TranslationView{stored, states(x.texts, stored.Sources)}
+		made = TranslationView{stored[0], states(x.texts, put.Sources)}
 		return t.translated(ctx, tx, x, tag)
 	})
 	if err != nil {

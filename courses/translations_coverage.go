@@ -74,7 +74,7 @@ func coverage(ctx context.Context, r TranslationReader, course CourseID) ([]Cove
 		return nil, nil
 	}
 	err = r.TextsOf(ctx, course, func(o Object, source Texts) {
-		now := sourcesOf(source, source)
+		now := SourcesOf(source, source)
 		for i := range out {
 			out[i].count(o, source, now, made[o][out[i].Language])
 		}

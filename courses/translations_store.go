@@ -39,8 +39,8 @@ type TextSources struct {
 	Title, Description, Requirements string
 }
 
-// sourcesOf returns what a translation of these texts is made of.
-func sourcesOf(source, translated Texts) TextSources {
+// SourcesOf returns what a translation of the source into these texts is made of.
+func SourcesOf(source, translated Texts) TextSources {
 	hash := func(from, to string) string {
 		if to == "" {
 			return ""
@@ -59,7 +59,7 @@ type Translation struct {
 	Texts             // the title is never empty; what is empty is shown as its author wrote it
 	TextPolicy int    // see Course
 	Sources    TextSources
-	Version    int64 // from 1, one more with each change; of a store's PutTranslation, whatever is handed in
+	Version    int64 // from 1, one more with each change; of a store's PutTranslations, whatever is handed in
 	UpdatedAt  time.Time
 }
 
@@ -86,10 +86,11 @@ type TranslationReader interface {
 
 // TranslationWriter writes translations.
 type TranslationWriter interface {
-	// PutTranslation adds a translation, or writes it over the one that its object has in
-	// its language, in one statement, and returns it as stored. An object that there is not
-	// is core.ErrInvalid, after which the Update fails. With the object they are deleted.
-	PutTranslation(ctx context.Context, t Translation) (Translation, error)
+	// PutTranslations adds translations, or writes them over those that their objects have
+	// in their languages, and returns them as stored, in order, by one statement a kind and
+	// block. An object that there is not, an empty title or language, and one that comes twice
+	// are core.ErrInvalid, after which the Update fails. With the object they are deleted.
+	PutTranslations(ctx context.Context, list []Translation) ([]Translation, error)
 	// DeleteTranslation removes one, or fails with ErrTranslationNotFound.
 	DeleteTranslation(ctx context.Context, of Object, language string) error
 }

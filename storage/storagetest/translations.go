@@ -38,7 +38,10 @@ func library(t testing.TB, b *storage.Backend) (c courses.Course, objects map[co
 func putTranslation(t testing.TB, b *storage.Backend, x courses.Translation) (stored courses.Translation) {
 	t.Helper()
 	write(t, b, func(ctx context.Context, tx courses.Tx) (err error) {
-		stored, err = tx.PutTranslation(ctx, x)
+		list, err := tx.PutTranslations(ctx, []courses.Translation{x})
+		if err == nil {
+			stored = list[0]
+		}
 		return err
 	})
 	return stored
@@ -53,7 +56,7 @@ func spoken(o courses.Object, language, title string) courses.Translation {
 }
 
 func (s suite) translations() {
-	s.run("PutTranslation keeps one a language, of every kind, and Translations returns those of the objects and languages", func(t *testing.T, b *storage.Backend) {
+	s.run("PutTranslations keeps one a language, of every kind, and Translations returns those of the objects and languages", func(t *testing.T, b *storage.Backend) {
 		_, objects := library(t, b)
 		var want []courses.Translation
 		var all []courses.Object
@@ -87,7 +90,7 @@ func (s suite) translations() {
 		require.NoError(t, err)
 		require.Empty(t, got)
 	})
-	s.run("PutTranslation writes over what there is, and counts versions", func(t *testing.T, b *storage.Backend) {
+	s.run("PutTranslations writes over what there is, and counts versions", func(t *testing.T, b *storage.Backend) {
 		_, objects := library(t, b)
 		o := objects[courses.CourseObject]
 		first := spoken(o, "en", "First")
@@ -102,12 +105,14 @@ func (s suite) translations() {
 	})
 	s.run("a translation of nothing is refused", func(t *testing.T, b *storage.Backend) {
 		_, objects := library(t, b)
-		for _, bad := range []courses.Translation{
-			spoken(courses.Object{Kind: courses.CourseObject, ID: 404}, "en", "x"), spoken(courses.Object{Kind: "shelf", ID: 1}, "en", "x"),
-			spoken(objects[courses.TagObject], "en", ""), spoken(objects[courses.TagObject], "", "x"), spoken(objects[courses.TagObject], "en", "\x00"),
+		good := spoken(objects[courses.TagObject], "kk", "good")
+		for _, bad := range [][]courses.Translation{
+			{good, spoken(courses.Object{Kind: courses.CourseObject, ID: 404}, "en", "x")}, {good, spoken(courses.Object{Kind: "shelf", ID: 1}, "en", "x")},
+			{good, spoken(objects[courses.TagObject], "en", "")}, {good, spoken(objects[courses.TagObject], "", "x")},
+			{good, spoken(objects[courses.TagObject], "en", "\x00")}, {good, good},
 		} {
 			err := b.Courses.Update(timeout(t), func(ctx context.Context, tx courses.Tx) error {
-				_, err := tx.PutTranslation(ctx, bad)
+				_, err := tx.PutTranslations(ctx, bad)
 				return err
 			})
 			require.ErrorIs(t, err, core.ErrInvalid, "%+v", bad)
@@ -115,6 +120,24 @@ func (s suite) translations() {
 		got, err := b.Courses.Translations(timeout(t), []courses.Object{objects[courses.TagObject]}, nil)
 		require.NoError(t, err)
 		require.Empty(t, got)
+	})
+	s.run("PutTranslations writes long lists, new ones and others, and returns them in order", func(t *testing.T, b *storage.Backend) {
+		_, objects := library(t, b)
+		var list []courses.Translation
+		for i := range 1200 {
+			list = append(list, spoken(objects[courses.ObjectKinds[i%len(courses.ObjectKinds)]], fmt.Sprintf("q%d", i/len(courses.ObjectKinds)), fmt.Sprint("title ", i)))
+		}
+		for _, version := range []int64{1, 2} {
+			write(t, b, func(ctx context.Context, tx courses.Tx) error {
+				stored, err := tx.PutTranslations(ctx, list)
+				require.NoError(t, err)
+				require.Len(t, stored, len(list))
+				for i := range stored {
+					require.Equal(t, [2]any{list[i].Title, version}, [2]any{stored[i].Title, stored[i].Version})
+				}
+				return nil
+			})
+		}
 	})
 	s.run("DeleteTranslation removes one, and a missing one is ErrTranslationNotFound", func(t *testing.T, b *storage.Backend) {
 		_, objects := library(t, b)

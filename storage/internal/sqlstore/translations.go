@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
 
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
@@ -86,27 +89,71 @@ func (r coursesReader) TextsOf(ctx context.Context, course courses.CourseID, vis
 	return err
 }
 
-// PutTranslation implements courses.TranslationWriter.
-func (t coursesTx) PutTranslation(ctx context.Context, x courses.Translation) (courses.Translation, error) {
-	if err := checkText(1, func(int) []string { return []string{x.Language, x.Title, x.Description, x.Requirements} }); err != nil {
-		return x, err
+type translationRow struct {
+	bun.BaseModel      `bun:"table:ustat_course_translations,alias:x"`
+	ObjectID           int64     `bun:"object_id"`
+	Language           string    `bun:"language"`
+	Title              string    `bun:"title"`
+	Description        string    `bun:"description"`
+	Requirements       string    `bun:"requirements"`
+	TextPolicy         int       `bun:"text_policy"`
+	TitleSource        string    `bun:"title_source"`
+	DescriptionSource  string    `bun:"description_source"`
+	RequirementsSource string    `bun:"requirements_source"`
+	Version            int64     `bun:"version"`
+	UpdatedAt          time.Time `bun:"updated_at"`
+}
+
+// PutTranslations implements courses.TranslationWriter.
+func (t coursesTx) PutTranslations(ctx context.Context, list []courses.Translation) ([]courses.Translation, error) {
+	if err := checkText(len(list), func(i int) []string {
+		return []string{list[i].Language, list[i].Title, list[i].Description, list[i].Requirements}
+	}); err != nil {
+		return nil, err
 	}
-	if !slices.Contains(courses.ObjectKinds[:], x.Object.Kind) {
-		return x, core.Invalid("object", "oneof", fmt.Sprint(courses.ObjectKinds), string(x.Object.Kind), "there is no such kind of objects")
+	rows := map[courses.ObjectKind][]translationRow{}
+	places := map[courses.Object]map[string]int{}
+	out := slices.Clone(list)
+	for i, x := range list {
+		if !slices.Contains(courses.ObjectKinds[:], x.Object.Kind) {
+			return nil, core.Invalid("object", "oneof", fmt.Sprint(courses.ObjectKinds), string(x.Object.Kind), "there is no such kind of objects")
+		}
+		if places[x.Object] == nil {
+			places[x.Object] = map[string]int{}
+		}
+		if _, twice := places[x.Object][x.Language]; twice {
+			return nil, core.Invalid("language", "repeated", "1", x.Language, "an object is said in a language once")
+		}
+		places[x.Object][x.Language] = i
+		out[i].UpdatedAt = core.Time(x.UpdatedAt)
+		rows[x.Object.Kind] = append(rows[x.Object.Kind], translationRow{
+			ObjectID: x.Object.ID, Language: x.Language, Title: x.Title, Description: x.Description, Requirements: x.Requirements, TextPolicy: x.TextPolicy,
+			TitleSource: x.Sources.Title, DescriptionSource: x.Sources.Description, RequirementsSource: x.Sources.Requirements, Version: 1, UpdatedAt: out[i].UpdatedAt,
+		})
 	}
-	x.UpdatedAt = core.Time(x.UpdatedAt)
-	var versions []int64
-	err := t.Tx.rawScan(ctx, &versions, "INSERT INTO "+translationTable(x.Object.Kind)+" AS x ("+translationColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)"+
-		" ON CONFLICT (object_id, language) DO UPDATE SET title = excluded.title, description = excluded.description, requirements = excluded.requirements,"+
-		" text_policy = excluded.text_policy, title_source = excluded.title_source, description_source = excluded.description_source,"+
-		" requirements_source = excluded.requirements_source, version = x.version + 1, updated_at = excluded.updated_at RETURNING version",
-		x.Object.ID, x.Language, x.Title, x.Description, x.Requirements, x.TextPolicy, x.Sources.Title, x.Sources.Description, x.Sources.Requirements,
-		t.Tx.db.timeValue(x.UpdatedAt))
-	if err != nil {
-		return x, err
+	for _, kind := range courses.ObjectKinds {
+		for block := range slices.Chunk(rows[kind], blockRows) {
+			stored, err := t.putTranslations(ctx, kind, block)
+			if err != nil {
+				return nil, err
+			}
+			for _, row := range stored {
+				out[places[courses.Object{Kind: kind, ID: row.ObjectID}][row.Language]].Version = row.Version
+			}
+		}
 	}
-	x.Version = versions[0]
-	return x, nil
+	return out, nil
+}
+
+// putTranslations writes a block of one kind and returns keys and versions.
+func (t coursesTx) putTranslations(ctx context.Context, kind courses.ObjectKind, block []translationRow) (stored []translationRow, err error) {
+	q := t.Tx.db.bun.NewInsert().Conn(t.Tx.conn).Model(&block).ModelTableExpr("? AS x", bun.Ident(translationTable(kind))).
+		On("CONFLICT (object_id, language) DO UPDATE").Set("version = x.version + 1").Returning("object_id, language, version")
+	for _, column := range []string{"title", "description", "requirements", "text_policy", "title_source", "description_source", "requirements_source", "updated_at"} {
+		q.Set("? = excluded.?", bun.Ident(column), bun.Ident(column))
+	}
+	err = t.Tx.scan(ctx, q, &stored)
+	return stored, err
 }
 
 // DeleteTranslation implements courses.TranslationWriter.
