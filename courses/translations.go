@@ -7,6 +7,7 @@ import (
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses/richtext"
 	"github.com/ustat/ustat/i18n"
+	"github.com/ustat/ustat/internal/fault"
 )
 
 // MaxTranslations bounds the languages that one object is translated into.
@@ -145,6 +146,9 @@ func (s *Service) Translate(ctx context.Context, by core.Actor, of Target, langu
 		}
 		stored, err := tx.PutTranslations(ctx, []Translation{put})
 		if err != nil {
+			return err
+		}
+		if err := fault.Hit("courses.translate.after_put"); err != nil {
 			return err
 		}
 		made = TranslationView{stored[0], states(x.texts, put.Sources)}
