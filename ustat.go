@@ -28,6 +28,7 @@ import (
 	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/i18n"
 	"github.com/ustat/ustat/reports"
 	"github.com/ustat/ustat/reviews"
 	"github.com/ustat/ustat/storage"
@@ -124,6 +125,10 @@ type Config struct {
 	// PaymentReturnURL returns where the buyer of an order comes back to from the
 	// provider's page. Nil means nowhere.
 	PaymentReturnURL func(o courses.Order) string
+	// Messages are the texts of errors, roles, statuses and certificates in all languages,
+	// and the default language: see i18n.NewCatalog. Nil means Russian and English, and
+	// English where nothing else is asked for.
+	Messages *i18n.Catalog
 	// Retention is how long is kept what is needed for a while only.
 	Retention Retention
 	// Shards are the databases of analytics by name, 1 to 64 of a-z, 0-9, _ and - each; Stop
@@ -154,6 +159,8 @@ type Platform struct {
 	Courses   *courses.Service
 	Reports   *reports.Service
 	Reviews   *reviews.Service
+	// Messages says what the platform has to say in a reader's language.
+	Messages *i18n.Catalog
 	// Jobs shows the jobs of the queue to admins.
 	Jobs *tasks.Service
 	// Tasks takes kinds of jobs, by tasks.Register, and periodic work, by its Every,
@@ -215,6 +222,11 @@ func (c *Config) setDefaults() (err error) {
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	c.Issuer, c.Audience = cmp.Or(c.Issuer, "ustat"), cmp.Or(c.Audience, "ustat")
 	c.AccessTTL, c.RefreshTTL = cmp.Or(c.AccessTTL, 15*time.Minute), cmp.Or(c.RefreshTTL, 30*24*time.Hour)
+	if c.Messages == nil {
+		if c.Messages, err = i18n.NewCatalog(nil); err != nil {
+			return err
+		}
+	}
 	if c.Limiter == nil {
 		c.Limiter = core.NewMemoryLimiter(c.Clock)
 	}
@@ -328,6 +340,7 @@ func freshKey() []byte {
 
 func (p *Platform) assemble() (err error) {
 	c := p.config
+	p.Messages = c.Messages
 	p.Accounts = accounts.NewService(accounts.Config{
 		Store: p.backend.Accounts, Validate: p.validate, Clock: c.Clock, Cursors: p.cursors, Limiter: c.Limiter, Hasher: c.Hasher,
 		Keys: p.tokens, Teaching: teaching{p}, Rules: c.Achievements, Facts: facts{p}, Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL,
@@ -340,7 +353,7 @@ func (p *Platform) assemble() (err error) {
 		Store: p.backend.Courses, Users: p.Accounts, Producers: p.Accounts, Cursors: p.cursors, Validator: p.validate, Clock: c.Clock,
 		Payments: providers, OrderTTL: c.OrderTTL, ReturnURL: c.PaymentReturnURL, Limiter: c.Limiter,
 		Gates: c.Gates,
-		Files: c.Files, Links: p.links, Queued: c.Queue != nil, MaxFile: c.MaxLessonFile, Certificates: c.Certificates, Trending: c.Trending,
+		Files: c.Files, Links: p.links, Queued: c.Queue != nil, MaxFile: c.MaxLessonFile, Certificates: c.Certificates, Language: c.Messages.Default(), Trending: c.Trending,
 	})
 	p.Analytics = analytics.NewService(analytics.Config{
 		Router: p.router, Joined: p.tx != nil, Courses: p.Courses, Users: p.Accounts, Cursors: p.cursors, Limiter: c.Limiter, Painter: c.Charts, Clock: c.Clock,

@@ -25,6 +25,7 @@ type User struct {
 	Role          core.Role
 	FullName      string
 	Bio           string
+	Language      string    // in which the user is answered, a canonical tag of BCP 47; empty is what they ask for
 	PasswordHash  string    // PHC string, or Django's pbkdf2_sha256$...; empty means no password
 	Active        bool      // may sign in and is seen
 	LastLogin     time.Time // zero means never

@@ -91,7 +91,7 @@ func (s *Service) Register(ctx context.Context, in Registration, from Client) (T
 			return err
 		}
 		u := users[0]
-		by := core.Actor{UserID: u.ID, Role: u.Role}
+		by := core.Actor{UserID: u.ID, Role: u.Role, Language: u.Language}
 		if err := s.note(ctx, tx, by, "accounts.user_registered", subjectOf(u), false, map[string]any{}); err != nil {
 			return err
 		}

@@ -139,8 +139,8 @@ func (s *Service) Logout(ctx context.Context, token core.Secret) error {
 	})
 }
 
-// Authenticate returns who an access token speaks for. The role is the one that is
-// stored now. A token that is not ours, not in time or of another kind, and one
+// Authenticate returns who an access token speaks for. Role and language are those that
+// are stored now. A token that is not ours, not in time or of another kind, and one
 // whose session is revoked, whose user is disabled or has changed the password, is
 // ErrBadToken. One statement.
 func (s *Service) Authenticate(ctx context.Context, token string) (core.Actor, error) {
@@ -156,5 +156,5 @@ func (s *Service) Authenticate(ctx context.Context, token string) (core.Actor, e
 	if !session.RevokedAt.IsZero() || !u.Active || u.AuthVersion != c.AuthVersion || u.Username != c.Subject {
 		return core.Actor{}, ErrBadToken
 	}
-	return core.Actor{UserID: u.ID, Role: u.Role}, nil
+	return core.Actor{UserID: u.ID, Role: u.Role, Language: u.Language}, nil
 }

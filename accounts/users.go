@@ -27,6 +27,8 @@ type UserEdit struct {
 	Bio      *string `json:"bio" validate:"omitempty,max=5000,text"`
 	Email    *string `json:"email" validate:"omitempty,email,max=254"`
 	Phone    *string `json:"phone" validate:"omitempty,phone"` // "" removes it
+	// Language is a tag of BCP 47, in which the user is answered; "" removes it.
+	Language *string `json:"language" validate:"omitempty,max=35,eq=|bcp47_language_tag"`
 	// IfVersion makes the update fail with core.ErrVersion unless it is the stored
 	// one. Zero asks nothing.
 	IfVersion int64 `json:"-"`
@@ -154,6 +156,10 @@ func (s *Service) UpdateUser(ctx context.Context, by core.Actor, username string
 	if err := s.validate.Struct(in); err != nil {
 		return User{}, err
 	}
+	if in.Language != nil && *in.Language != "" {
+		tag, _ := core.LanguageTag(*in.Language)
+		in.Language = &tag
+	}
 	var updated User
 	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		u, err := lockUser(ctx, tx, username)
@@ -193,6 +199,7 @@ func (in UserEdit) over(u User) (next User, changed []string) {
 		{"bio", in.Bio, &next.Bio},
 		{"email", in.Email, &next.Email},
 		{"phone", in.Phone, &next.Phone},
+		{"language", in.Language, &next.Language},
 	} {
 		if f.from != nil && *f.from != *f.to {
 			*f.to = *f.from

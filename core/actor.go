@@ -36,8 +36,9 @@ func (r Role) Rank() int {
 // Actor is the user on whose behalf a call is made. The zero Actor is an
 // anonymous visitor.
 type Actor struct {
-	UserID UserID
-	Role   Role
+	UserID   UserID
+	Role     Role
+	Language string // the choice that the user has saved, a canonical tag of BCP 47; empty is none
 }
 
 // IsAnonymous reports whether nobody is signed in.

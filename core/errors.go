@@ -57,6 +57,8 @@ type Error struct {
 	Violations []Violation
 	RetryAfter time.Duration // when trying again makes sense; zero is unknown
 	cause      error
+	format     string // what Message was made of by Withf, with args
+	args       []any
 }
 
 // The sentinels of the kinds. errors.Is(err, core.ErrNotFound) holds for every
@@ -154,7 +156,17 @@ func (e *Error) Because(cause error) *Error {
 func (e *Error) Withf(format string, args ...any) *Error {
 	c := *e
 	c.Message = fmt.Sprintf(format, args...)
+	c.format, c.args = format, args
 	return &c
+}
+
+// Format returns what Message was made of: the format and the arguments of Withf, or the
+// message itself. The format is what translations of the message are found by.
+func (e *Error) Format() (format string, args []any) {
+	if e.format == "" {
+		return e.Message, nil
+	}
+	return e.format, e.args
 }
 
 // With returns a copy of e with violations added.

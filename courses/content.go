@@ -10,14 +10,33 @@ import (
 // Categories returns a page of all categories by slug. One statement.
 func (s *Service) Categories(ctx context.Context, page core.Page) (Page[Category], error) {
 	ctx = core.WithOperation(ctx, "courses.Categories")
-	return core.ReadPage(s.cursors, "categories", page,
+	found, err := core.ReadPage(s.cursors, "categories", page,
 		func(after string, limit int) ([]Category, error) { return s.store.Categories(ctx, after, limit) },
 		func(c Category) string { return c.Slug })
+	if err != nil {
+		return Page[Category]{}, err
+	}
+	p := s.speaker(ctx)
+	for i := range found.Items {
+		s.addCategory(p, &found.Items[i])
+	}
+	return found, s.speak(ctx, p)
 }
 
 // Category returns a category by slug, or ErrCategoryNotFound.
 func (s *Service) Category(ctx context.Context, slug string) (Category, error) {
 	ctx = core.WithOperation(ctx, "courses.Category")
+	c, err := s.categoryBySlug(ctx, slug)
+	if err != nil {
+		return Category{}, err
+	}
+	p := s.speaker(ctx)
+	s.addCategory(p, &c)
+	err = s.speak(ctx, p)
+	return c, err
+}
+
+func (s *Service) categoryBySlug(ctx context.Context, slug string) (Category, error) {
 	if !core.ValidText(slug) {
 		return Category{}, ErrCategoryNotFound
 	}
@@ -34,9 +53,17 @@ func (s *Service) Category(ctx context.Context, slug string) (Category, error) {
 // Tags returns a page of all tags by slug. One statement.
 func (s *Service) Tags(ctx context.Context, page core.Page) (Page[Tag], error) {
 	ctx = core.WithOperation(ctx, "courses.Tags")
-	return core.ReadPage(s.cursors, "tags", page,
+	found, err := core.ReadPage(s.cursors, "tags", page,
 		func(after string, limit int) ([]Tag, error) { return s.store.Tags(ctx, after, limit) },
 		func(t Tag) string { return t.Slug })
+	if err != nil {
+		return Page[Tag]{}, err
+	}
+	p := s.speaker(ctx)
+	for i := range found.Items {
+		s.addTag(p, &found.Items[i])
+	}
+	return found, s.speak(ctx, p)
 }
 
 // Modules returns a page of a course's modules by position. A course that the
@@ -50,10 +77,13 @@ func (s *Service) Modules(ctx context.Context, by core.Actor, course string, pag
 	modules, err := core.ReadPage(s.cursors, fmt.Sprintf("modules/%d", c.ID), page,
 		func(after, limit int) ([]Module, error) { return s.store.Modules(ctx, c.ID, after, limit) },
 		func(m Module) int { return m.Position })
+	if err != nil {
+		return Page[Module]{}, err
+	}
 	for i := range modules.Items {
 		modules.Items[i].refresh()
 	}
-	return modules, err
+	return modules, s.speakModules(ctx, c.Language, modules.Items)
 }
 
 // Lessons returns a page of a course's lessons by module and position; module 0
@@ -76,6 +106,9 @@ func (s *Service) Lessons(ctx context.Context, by core.Actor, course string, mod
 	if err := s.lock(ctx, may, Visit{Learner: learner, Course: &c}, lessons.Items); err != nil {
 		return Page[Lesson]{}, err
 	}
+	if err := s.speakLessons(ctx, c.Language, lessons.Items); err != nil {
+		return Page[Lesson]{}, err
+	}
 	return lessons, showFiles(ctx, s.store, lessons.Items, may.edits(c.Teacher.ID))
 }
 
@@ -87,8 +120,13 @@ func (s *Service) Module(ctx context.Context, by core.Actor, course string, id M
 		return Module{}, err
 	}
 	m, err := s.store.ModuleByID(ctx, c.ID, id)
+	if err != nil {
+		return Module{}, err
+	}
 	m.refresh()
-	return m, err
+	modules := []Module{m}
+	err = s.speakModules(ctx, c.Language, modules)
+	return modules[0], err
 }
 
 // Lesson returns a lesson of a course, locked as Lessons has it, or fails with
@@ -105,6 +143,9 @@ func (s *Service) Lesson(ctx context.Context, by core.Actor, course string, id L
 	}
 	lessons := []Lesson{l}
 	if err := s.lock(ctx, may, Visit{Learner: learner, Course: &c}, lessons); err != nil {
+		return Lesson{}, err
+	}
+	if err := s.speakLessons(ctx, c.Language, lessons); err != nil {
 		return Lesson{}, err
 	}
 	return lessons[0], showFile(ctx, s.store, &lessons[0], may.edits(c.Teacher.ID))

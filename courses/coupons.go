@@ -271,7 +271,7 @@ func useCoupon(ctx context.Context, tx Tx, t trail, o *Order, code string) error
 	}
 	switch {
 	case why == "":
-	case why == usedByUser || t.by.IsAdmin():
+	case why == couponUsedByUser || t.by.IsAdmin():
 		return couponRefused(why, code)
 	default:
 		return couponRefused("not_valid", code)
@@ -280,29 +280,37 @@ func useCoupon(ctx context.Context, tx Tx, t trail, o *Order, code string) error
 	return fault.Hit("courses.order.after_coupon")
 }
 
+// Why a coupon does not apply, as violations name it.
+const (
+	couponOtherCourse   = "other_course"
+	couponOtherCurrency = "other_currency"
+	couponInactive      = "inactive"
+	couponNotStarted    = "not_started"
+	couponEnded         = "ended"
+	couponUsedUp        = "used_up"
+	couponUsedByUser    = "used_by_user"
+)
+
 // refuses returns why a coupon does not apply to an order, or nothing.
 func (c *Coupon) refuses(o *Order, at time.Time, used bool) string {
 	switch {
 	case c.Course != 0 && c.Course != o.Course:
-		return "other_course"
+		return couponOtherCourse
 	case c.Percent == 0 && c.Amount.Currency != o.Price.Currency:
-		return "other_currency"
+		return couponOtherCurrency
 	case used:
 		return ""
 	case !c.Active:
-		return "inactive"
+		return couponInactive
 	case at.Before(c.StartsAt):
-		return "not_started"
+		return couponNotStarted
 	case !c.EndsAt.IsZero() && !at.Before(c.EndsAt):
-		return "ended"
+		return couponEnded
 	case c.Limit > 0 && c.Used >= c.Limit:
-		return "used_up"
+		return couponUsedUp
 	}
-	return usedByUser
+	return couponUsedByUser
 }
-
-// usedByUser is why a coupon does not apply that is valid, and that the buyer knows.
-const usedByUser = "used_by_user"
 
 func couponRefused(why, code string) error {
 	return ErrCoupon.With(core.Violation{Field: "coupon", Code: why, Got: code, Message: fmt.Sprintf("the coupon does not apply: %s", strings.ReplaceAll(why, "_", " "))})

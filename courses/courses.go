@@ -40,6 +40,7 @@ type Category struct {
 	ID          CategoryID
 	Slug        string
 	Name        string
+	Language    string     // of the name, where that is a translation; a Store leaves it empty
 	ParentID    CategoryID // 0 at the top
 	Parent      string     // the parent's slug; empty at the top
 	CourseCount int        // published courses in it and below it
@@ -48,10 +49,11 @@ type Category struct {
 
 // Tag is a free label.
 type Tag struct {
-	ID      TagID
-	Slug    string
-	Name    string
-	Version int64 // from 1, one more with each change; 0 in the tags of a Course
+	ID       TagID
+	Slug     string
+	Name     string
+	Language string // of the name, where that is a translation; a Store leaves it empty
+	Version  int64  // from 1, one more with each change; 0 in the tags of a Course
 }
 
 // Teacher is the user who teaches a course, as the catalogue shows them.
@@ -69,7 +71,8 @@ type Course struct {
 	Description  string // rich text, sanitized by TextPolicy
 	Requirements string // rich text, sanitized by TextPolicy
 	TextPolicy   int    // richtext.Version of when the rich text was written; 0 is never
-	Language     string // BCP 47; empty when unknown
+	Language     string // BCP 47, in which the texts are; empty when unknown
+	BaseLanguage string // in which its author wrote it; filled on reading, where Language may be a translation's
 	Price        core.Money
 	Status       Status
 	Rejection    string   // why a review sent it back; empty once it is submitted again
@@ -130,6 +133,7 @@ type Module struct {
 	Description string // rich text, sanitized by TextPolicy
 	TextPolicy  int    // see Course
 	Position    int    // from 1, unique in the course; there may be gaps
+	Language    string // in which the texts are; filled on reading
 	Version     int64  // from 1, one more with each change
 }
 
@@ -162,10 +166,11 @@ type Lesson struct {
 	OpensAfterDays int
 	Version        int64 // from 1, one more with each change
 	// What follows is of the reader; a Store leaves it empty.
-	Opens   time.Time   // when it opens; zero is at once, or not known before the enrollment
-	Locked  bool        // whether it is closed, and so comes without its content
-	Reasons []string    // why it is: ReasonEnrollment and others
-	File    *LessonFile // of a video or a file: what they may know of; nil is none
+	Language string      // in which the texts are
+	Opens    time.Time   // when it opens; zero is at once, or not known before the enrollment
+	Locked   bool        // whether it is closed, and so comes without its content
+	Reasons  []string    // why it is: ReasonEnrollment and others
+	File     *LessonFile // of a video or a file: what they may know of; nil is none
 }
 
 // Sort names an order of courses. Ties are broken by id.

@@ -8,7 +8,9 @@ var (
 	ErrCategoryNotFound = &core.Error{Kind: core.KindNotFound, Code: "courses.category_not_found", Message: "there is no such category"}
 	ErrTagNotFound      = &core.Error{Kind: core.KindNotFound, Code: "courses.tag_not_found", Message: "there is no such tag"}
 	ErrModuleNotFound   = &core.Error{Kind: core.KindNotFound, Code: "courses.module_not_found", Message: "there is no such module"}
-	ErrLessonNotFound   = &core.Error{Kind: core.KindNotFound, Code: "courses.lesson_not_found", Message: "there is no such lesson"}
+	// ErrTranslationNotFound is for what is not translated into a language.
+	ErrTranslationNotFound = &core.Error{Kind: core.KindNotFound, Code: "courses.translation_not_found", Message: "there is no such translation"}
+	ErrLessonNotFound      = &core.Error{Kind: core.KindNotFound, Code: "courses.lesson_not_found", Message: "there is no such lesson"}
 )
 
 // Clashes with what is stored.

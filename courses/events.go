@@ -26,6 +26,7 @@ const (
 	EventReassigned = "courses.reassigned"
 	EventDeleted    = "courses.deleted"
 	EventContent    = "courses.content_changed" // its modules or lessons
+	EventTranslated = "courses.translated"      // it, a module or a lesson, into Language, or that was deleted
 )
 
 // The events of what courses are filed under. Their subject is "category/" or "tag/"
@@ -41,23 +42,25 @@ const (
 
 // ShelfChanged is the payload of the events of categories and tags.
 type ShelfChanged struct {
-	Slug    string `json:"slug"`               // after the change, or of what is gone
-	Was     string `json:"was,omitempty"`      // the slug before, where that is another
-	Parent  string `json:"parent,omitempty"`   // the slug of the category above
-	MovedTo string `json:"moved_to,omitempty"` // the slug of what has got the courses of a category that is gone
+	Slug     string `json:"slug"`               // after the change, or of what is gone
+	Was      string `json:"was,omitempty"`      // the slug before, where that is another
+	Parent   string `json:"parent,omitempty"`   // the slug of the category above
+	Language string `json:"language,omitempty"` // of the translation that was changed
+	MovedTo  string `json:"moved_to,omitempty"` // the slug of what has got the courses of a category that is gone
 }
 
 // Changed is the payload of a course's events: the course after the change.
 type Changed struct {
-	Course  CourseID    `json:"course"`
-	Slug    string      `json:"slug"`
-	Version int64       `json:"version"`
-	Status  Status      `json:"status"`
-	Teacher core.UserID `json:"teacher"`
-	From    core.UserID `json:"from,omitempty"`   // the teacher before, of a course that was reassigned
-	Module  ModuleID    `json:"module,omitempty"` // the one that was changed, where it is one
-	Lesson  LessonID    `json:"lesson,omitempty"` // the one that was changed, where it is one
-	Reason  string      `json:"reason,omitempty"` // of a rejection
+	Course   CourseID    `json:"course"`
+	Slug     string      `json:"slug"`
+	Version  int64       `json:"version"`
+	Status   Status      `json:"status"`
+	Teacher  core.UserID `json:"teacher"`
+	From     core.UserID `json:"from,omitempty"`     // the teacher before, of a course that was reassigned
+	Module   ModuleID    `json:"module,omitempty"`   // the one that was changed, where it is one
+	Lesson   LessonID    `json:"lesson,omitempty"`   // the one that was changed, where it is one
+	Language string      `json:"language,omitempty"` // of a translation
+	Reason   string      `json:"reason,omitempty"`   // of a rejection
 }
 
 // The events of learning. Their subject is "enrollment/" and its id, their payload a

@@ -22,8 +22,9 @@ type Result struct {
 }
 
 // List returns a page of the courses that the actor may see, in the order of
-// sort (zero: Relevance with a query, else Newest). Three statements, and one
-// for each of category, tag, teacher and currency that must be looked up.
+// sort (zero: Relevance with a query, else Newest). Three statements, one for a reader with
+// wishes (see Course), and one for each of category, tag, teacher and currency that must be
+// looked up.
 //
 // It fails with core.ErrInvalid naming the field for a filter out of its bounds
 // or one that names nothing, with ErrNeedCurrency, and with core.ErrCursor for a
@@ -59,6 +60,9 @@ func (s *Service) List(ctx context.Context, by core.Actor, filter Filter, sort S
 		editable.shown(&found[i])
 	}
 	if err := s.nameTeachers(ctx, found); err != nil {
+		return Page[Result]{}, err
+	}
+	if err := s.speakCourses(ctx, found); err != nil {
 		return Page[Result]{}, err
 	}
 	out := Page[Result]{Items: make([]Result, len(found)), Next: hits.Next}
@@ -101,7 +105,10 @@ func (s *Service) Top(ctx context.Context, limit int) ([]Course, error) {
 			top = append(top, h.Course)
 		}
 	}
-	return top, s.nameTeachers(ctx, top)
+	if err := s.nameTeachers(ctx, top); err != nil {
+		return nil, err
+	}
+	return top, s.speakCourses(ctx, top)
 }
 
 // nothing reports whether it is known without a statement that the list is empty.

@@ -11,6 +11,7 @@ import (
 	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/blob/media"
 	"github.com/ustat/ustat/core"
+	"github.com/ustat/ustat/i18n"
 )
 
 // Users is what the catalogue asks accounts for: the people on a page.
@@ -61,6 +62,11 @@ type Config struct {
 	// package courses/certificate.
 	Certificates CertificateRenderer
 
+	// Language is the default language of the platform: readers whose wishes a text does
+	// not meet get it in that, and else as its author wrote it. It is also that of the
+	// names of categories and tags. Empty means English.
+	Language string
+
 	// Trending are the choices of Service.Trending. TrendingOptions.SetDefaults says which
 	// are refused.
 	Trending TrendingOptions
@@ -96,6 +102,7 @@ type Service struct {
 	files     lessonFiles
 
 	certificates CertificateRenderer
+	language     string
 	trending     TrendingOptions
 }
 
@@ -121,22 +128,32 @@ func NewService(c Config) *Service {
 	files := lessonFiles{c.Files, c.Links, c.Queued, cmp.Or(c.MaxFile, DefaultMaxFile), media.NewImages()}
 	return &Service{
 		store: c.Store, users: c.Users, producers: c.Producers, cursors: c.Cursors, validate: c.Validator, clock: c.Clock, limiter: c.Limiter,
-		payments: askedProviders(c.Payments), orderTTL: c.OrderTTL, returnURL: c.ReturnURL, gates: gates, ownGates: len(c.Gates) > 0, files: files, certificates: c.Certificates, trending: c.Trending,
+		payments: askedProviders(c.Payments), orderTTL: c.OrderTTL, returnURL: c.ReturnURL, gates: gates, ownGates: len(c.Gates) > 0, files: files,
+		certificates: c.Certificates, language: cmp.Or(c.Language, i18n.English), trending: c.Trending,
 	}
 }
 
 // Page is one page of a list.
 type Page[T any] = core.PageOf[T]
 
-// Course returns a course. Three statements, one more for a producer, for a course of
-// somebody else that is not published and for one with prerequisites each.
+// Course returns a course in the languages of the context's reader (see package i18n):
+// in the first of their wishes that it is written in or translated into, or that is a kind
+// of such a one, then in the platform's, then as its author wrote it. Lists and all that is
+// read do the same, and say which language it is. Three statements, one more for a
+// producer, for a course of somebody else that is not published, for one with prerequisites
+// and for a reader with wishes each.
 func (s *Service) Course(ctx context.Context, by core.Actor, slug string) (Course, error) {
 	ctx = core.WithOperation(ctx, "courses.Course")
 	c, may, err := s.visibleCourse(ctx, by, slug)
 	if err != nil {
 		return Course{}, err
 	}
-	return s.whole(ctx, by, may, c)
+	if c, err = s.whole(ctx, by, may, c); err != nil {
+		return Course{}, err
+	}
+	list := []Course{c}
+	err = s.speakCourses(ctx, list)
+	return list[0], err
 }
 
 // visibleCourse returns a course that the actor sees and what else they may.
@@ -192,6 +209,7 @@ func (s *Service) courseBySlug(ctx context.Context, slug string) (Course, error)
 // that the actor sees by one where there are any, and one more where some are not
 // published. Who may edit the course is told all, to be able to take them away.
 func (s *Service) whole(ctx context.Context, by core.Actor, may scope, c Course) (Course, error) {
+	c.BaseLanguage = c.Language
 	if c.PrerequisiteCount > 0 {
 		before, err := s.store.Prerequisites(ctx, c.ID)
 		if err == nil && !may.edits(c.Teacher.ID) {

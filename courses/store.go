@@ -66,6 +66,7 @@ type Reader interface {
 	FileReader
 	CertificateReader
 	RollupReader
+	TranslationReader
 }
 
 // CourseReader reads courses. Each returns them whole but for the teacher's names.
@@ -197,6 +198,7 @@ type Tx interface {
 	FileWriter
 	CertificateWriter
 	RollupWriter
+	TranslationWriter
 }
 
 // Standing is what decides whether a user may teach.

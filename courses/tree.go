@@ -262,6 +262,17 @@ func tooMany(field string, most, there int) error {
 // Tag returns a tag by slug, or ErrTagNotFound.
 func (s *Service) Tag(ctx context.Context, slug string) (Tag, error) {
 	ctx = core.WithOperation(ctx, "courses.Tag")
+	t, err := s.tagBySlug(ctx, slug)
+	if err != nil {
+		return Tag{}, err
+	}
+	p := s.speaker(ctx)
+	s.addTag(p, &t)
+	err = s.speak(ctx, p)
+	return t, err
+}
+
+func (s *Service) tagBySlug(ctx context.Context, slug string) (Tag, error) {
 	found, err := s.store.TagsBySlug(ctx, []string{slug})
 	if err == nil && len(found) == 0 {
 		err = ErrTagNotFound

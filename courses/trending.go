@@ -156,6 +156,9 @@ func (s *Service) Trending(ctx context.Context, q TrendingQuery) ([]Ranked, erro
 	if err := s.nameTeachers(ctx, list); err != nil {
 		return nil, err
 	}
+	if err := s.speakCourses(ctx, list); err != nil {
+		return nil, err
+	}
 	ranked := make([]Ranked, len(list))
 	for i, c := range list {
 		ranked[i] = Ranked{c, i + 1}

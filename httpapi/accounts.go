@@ -265,7 +265,7 @@ func (a *api) mountProfiles() {
 
 func (a *api) listProfiles(ctx context.Context, c *call) (list[profile], error) {
 	page, err := a.platform.Accounts.Profiles(ctx, c.args.text("specialization"), c.page())
-	return present(page.Items, page.Next, profileOf), err
+	return present(page.Items, page.Next, func(p accounts.PublicProfile) profile { return a.profileOf(ctx, p) }), err
 }
 
 func (a *api) profile(ctx context.Context, c *call) (profile, error) {
@@ -277,7 +277,7 @@ func (a *api) profile(ctx context.Context, c *call) (profile, error) {
 		c.location = accountsPath + "/profiles/" + found.Slug + "/"
 	}
 	c.at = found.Version
-	return profileOf(found), nil
+	return a.profileOf(ctx, found), nil
 }
 
 func (a *api) updateProfile(ctx context.Context, c *call, in accounts.ProfileEdit) (profile, error) {
@@ -287,7 +287,7 @@ func (a *api) updateProfile(ctx context.Context, c *call, in accounts.ProfileEdi
 		return profile{}, err
 	}
 	c.at = changed.Version
-	return profileOf(changed), nil
+	return a.profileOf(ctx, changed), nil
 }
 
 func (a *api) mountAchievements() {
@@ -298,7 +298,7 @@ func (a *api) mountAchievements() {
 		description: "All at once: there are at most 100.",
 	}, func(ctx context.Context, c *call) (list[achievement], error) {
 		all, err := a.platform.Accounts.Achievements(ctx, c.actor)
-		return present(all, "", achievementOf), err
+		return present(all, "", a.achievementOf(ctx)), err
 	})
 	send(a, route{
 		method: http.MethodPost, path: path + "recompute/", id: "achievements-recompute", tag: tag, summary: "Award all users what they have earned",

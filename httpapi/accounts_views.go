@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"time"
 
 	"github.com/ustat/ustat/accounts"
@@ -25,6 +26,7 @@ type user struct {
 	Role          string     `json:"role" enum:"student,teacher,producer,admin"`
 	FullName      string     `json:"full_name"`
 	Bio           string     `json:"bio"`
+	Language      string     `json:"language" doc:"In which the user is answered, as a BCP 47 tag; empty is what each request asks for"`
 	Active        bool       `json:"active"`
 	Profile       string     `json:"profile" doc:"The slug of the user's public page"`
 	LastLogin     *time.Time `json:"last_login" doc:"null when there was none"`
@@ -35,7 +37,7 @@ type user struct {
 func userOf(u accounts.User) user {
 	return user{
 		Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, Phone: u.Phone, Role: string(u.Role), FullName: u.FullName,
-		Bio: u.Bio, Active: u.Active, Profile: u.ProfileSlug, LastLogin: timeOrNull(u.LastLogin), CreatedAt: u.CreatedAt.UTC(), UpdatedAt: u.UpdatedAt.UTC(),
+		Bio: u.Bio, Language: u.Language, Active: u.Active, Profile: u.ProfileSlug, LastLogin: timeOrNull(u.LastLogin), CreatedAt: u.CreatedAt.UTC(), UpdatedAt: u.UpdatedAt.UTC(),
 	}
 }
 
@@ -63,8 +65,13 @@ type achievement struct {
 	AwardedAt   *time.Time `json:"awarded_at" doc:"null where it was not"`
 }
 
-func achievementOf(a accounts.Achieved) achievement {
-	return achievement{a.Code, a.Title, a.Description, timeOrNull(a.At)}
+// achievementOf says an achievement in the reader's language, as far as the catalogue has
+// its texts.
+func (a *api) achievementOf(ctx context.Context) func(accounts.Achieved) achievement {
+	messages, lang := a.platform.Messages, a.language(ctx)
+	return func(got accounts.Achieved) achievement {
+		return achievement{got.Code, messages.Text(lang, got.Title), messages.Text(lang, got.Description), timeOrNull(got.At)}
+	}
 }
 
 type profile struct {
@@ -79,7 +86,7 @@ type profile struct {
 	Achievements    []achievement    `json:"achievements" nullable:"false" doc:"In the order in which they were awarded"`
 }
 
-func profileOf(p accounts.PublicProfile) profile {
+func (a *api) profileOf(ctx context.Context, p accounts.PublicProfile) profile {
 	out := profile{
 		Slug: p.Slug, Username: p.Username, Name: p.Name, Role: string(p.Role), Bio: p.Bio,
 		Links: append([]accounts.Link{}, p.Links...), Specializations: make([]specialization, len(p.Specializations)),
@@ -88,8 +95,9 @@ func profileOf(p accounts.PublicProfile) profile {
 	for i, s := range p.Specializations {
 		out.Specializations[i] = specializationOf(s)
 	}
-	for i, a := range p.Achievements {
-		out.Achievements[i] = achievementOf(a)
+	say := a.achievementOf(ctx)
+	for i, got := range p.Achievements {
+		out.Achievements[i] = say(got)
 	}
 	if p.Rating > 0 {
 		stars := float64(p.Rating) / 100

@@ -62,6 +62,7 @@ func (c *call) course(found courses.Course, err error) (course, error) {
 		return course{}, err
 	}
 	c.at = found.Version
+	c.spoken(found.Language)
 	out := courseOf(found)
 	out.Prerequisites = append([]string{}, found.Prerequisites...)
 	return out, nil

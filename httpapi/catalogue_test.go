@@ -130,7 +130,7 @@ func catalogue(t testing.TB, options *httpapi.Options) http.Handler {
 	return h
 }
 
-const goCourse = `{"slug":"go","title":"Go & databases","description":"<p>About indexes in depth</p>","requirements":"None","language":"en",` +
+const goCourse = `{"slug":"go","title":"Go & databases","description":"<p>About indexes in depth</p>","requirements":"None","language":"en","base_language":"en",` +
 	`"price":{"amount_minor":199900,"currency":"RUB"},"status":"published","teacher":{"username":"anna","name":"Anna Ivanova"},` +
 	`"category":{"slug":"backend","name":"Backend"},"tags":[{"slug":"db","name":"Databases"},{"slug":"golang","name":"Go"}],` +
 	`"average_rating":4.5,"review_count":2,"student_count":7,"created_at":"2026-03-01T10:00:00.000123Z",` +
@@ -149,7 +149,7 @@ func TestShapesOfV1(t *testing.T) {
 			`{"slug":"it","name":"IT","parent":null,"course_count":1}],"next":null}` + "\n",
 		"/courses/tags/":                `{"results":[{"slug":"db","name":"Databases"},{"slug":"golang","name":"Go"}],"next":null}` + "\n",
 		"/courses/bare/modules/":        `{"results":[],"next":null}` + "\n",
-		"/courses/go/modules/":          `{"results":[{"id":"1","title":"Start","description":"First steps","position":1},{"id":"2","title":"More","description":"","position":2}],"next":null}` + "\n",
+		"/courses/go/modules/":          `{"results":[{"id":"1","title":"Start","description":"First steps","position":1,"language":"en"},{"id":"2","title":"More","description":"","position":2,"language":"en"}],"next":null}` + "\n",
 		"/courses/go/lessons/":          `{"results":[` + hello + "," + deep + "],\"next\":null}\n",
 		"/courses/go/lessons/?module=2": `{"results":[` + deep + "],\"next\":null}\n",
 	} {
@@ -160,8 +160,8 @@ func TestShapesOfV1(t *testing.T) {
 }
 
 const (
-	hello = `{"id":"1","module":"1","title":"Hello","kind":"text","content":"<p>Hi</p>","duration_seconds":90,"free_preview":true,"position":1,"opens_at":null,"opens_after_days":0,"locked":false,"reasons":[],"file":null}`
-	deep  = `{"id":"2","module":"2","title":"Deep","kind":"video","content":"","duration_seconds":60,"free_preview":false,"position":1,"opens_at":null,"opens_after_days":0,"locked":true,"reasons":["enrollment_required","payment_required"],"file":null}`
+	hello = `{"id":"1","module":"1","title":"Hello","language":"en","kind":"text","content":"<p>Hi</p>","duration_seconds":90,"free_preview":true,"position":1,"opens_at":null,"opens_after_days":0,"locked":false,"reasons":[],"file":null}`
+	deep  = `{"id":"2","module":"2","title":"Deep","language":"en","kind":"video","content":"","duration_seconds":60,"free_preview":false,"position":1,"opens_at":null,"opens_after_days":0,"locked":true,"reasons":["enrollment_required","payment_required"],"file":null}`
 )
 
 func TestAbsentValuesAreNullOrEmpty(t *testing.T) {

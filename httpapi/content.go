@@ -66,6 +66,7 @@ func (c *call) showModule(m courses.Module, err error) (module, error) {
 		return module{}, err
 	}
 	c.at = m.Version
+	c.spoken(m.Language)
 	return moduleOf(m), nil
 }
 
@@ -163,6 +164,7 @@ func (c *call) showLesson(l courses.Lesson, err error) (lesson, error) {
 		return lesson{}, err
 	}
 	c.at = l.Version
+	c.spoken(l.Language)
 	return lessonOf(l), nil
 }
 

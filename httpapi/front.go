@@ -24,6 +24,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	// Answers depend on who asks, and change at any time.
 	h.Set("Cache-Control", "private, no-cache")
+	r = a.negotiate(w, r, "")
 	defer a.recoverPanic(w, r)
 
 	if p := a.refuse(r); p != nil {

@@ -148,6 +148,8 @@ func newAPI(p *ustat.Platform, options Options) *api {
 	a.mountReports()
 	a.mountFiles()
 	a.mountJobs()
+	a.mountLanguages()
+	a.mountTranslations()
 	a.mountHealth()
 	a.mux.HandleFunc("/", a.unrouted)
 	return a

@@ -126,7 +126,8 @@ func (w *world) hold(r rule, method string, documented map[string]any) {
 			s = w.course(courses.Status(r.state))
 		}
 		q := build(w, s)
-		answer := w.ask(who, method, q.path, q.body)
+		answer := w.ask(who, method, q.path, q.body, "Accept-Language", "ru")
+		assertRussian(w.t, answer)
 		assert.Equal(w.t, r.statuses[i], answer.Code, "policy.txt:%d: %s %s by %s, state %s: %s", r.line, method, q.path, who, r.state, answer.Body)
 		assert.Contains(w.t, documented, strconv.Itoa(answer.Code), "the document does not say that %s answers so", r.operation)
 		if method != http.MethodGet && answer.Code < 300 {

@@ -19,14 +19,15 @@ import (
 // code. It never holds a cause.
 type Problem struct {
 	Type     string         `json:"type" doc:"Always about:blank: the code tells errors apart" example:"about:blank"`
-	Title    string         `json:"title" doc:"The name of the status" example:"Not Found"`
+	Title    string         `json:"title" doc:"The name of the status, in the language of the answer" example:"Not Found"`
 	Status   int            `json:"status" doc:"The HTTP status" example:"404"`
-	Detail   string         `json:"detail" doc:"What happened, in English, for people"`
+	Detail   string         `json:"detail" doc:"What happened, in the language of the answer, for people"`
 	Code     string         `json:"code" doc:"What happened, for machines; codes never change" example:"courses.not_found"`
 	Errors   []FieldProblem `json:"errors,omitempty" nullable:"false" doc:"The fields or parameters that were refused"`
 	Instance string         `json:"instance,omitempty" doc:"Names this occurrence in the server's log"`
 
 	retryAfter string
+	source     *core.Error // what Detail and Errors were made of
 }
 
 // FieldProblem is one field or parameter that was refused.
@@ -35,7 +36,7 @@ type FieldProblem struct {
 	Code   string `json:"code" doc:"The rule that it breaks" example:"range"`
 	Limit  string `json:"limit,omitempty" doc:"The rule's bound" example:"1-100"`
 	Got    string `json:"got,omitempty" doc:"What was received, shortened" example:"101"`
-	Detail string `json:"detail,omitempty" doc:"The rule in English"`
+	Detail string `json:"detail,omitempty" doc:"The rule, in the language of the answer"`
 }
 
 var _ huma.StatusError = (*Problem)(nil)
@@ -118,6 +119,7 @@ func problemOf(ctx context.Context, err error) *Problem {
 	case e.Kind == core.KindOutcomeUnknown:
 		p.Instance = "urn:uuid:" + uuid.NewString()
 	}
+	p.source = e
 	if e.RetryAfter > 0 {
 		p.retryAfter = strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10)
 	}
@@ -143,6 +145,8 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 func (a *api) writeProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
 	h := w.Header()
+	p = a.translated(r.Context(), p)
+	h.Set("Content-Language", a.language(r.Context()))
 	h.Set("Cache-Control", "no-store")
 	if p.retryAfter != "" {
 		h.Set("Retry-After", p.retryAfter)

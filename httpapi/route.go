@@ -131,6 +131,7 @@ func send[In, T any](a *api, rt route, handle func(ctx context.Context, c *call,
 		}
 		c := &call{request: r, writer: w}
 		answer, err := perform(a, rt, c, bodiless, check, handle)
+		r = c.request
 		switch {
 		case err != nil:
 			a.fail(w, r, err)
@@ -149,6 +150,10 @@ func perform[In, T any](a *api, rt route, c *call, bodiless bool, check func(in 
 	if !rt.nobody {
 		if c.actor, err = a.actor(r); err != nil {
 			return answer, err
+		}
+		if c.actor.Language != "" {
+			r = a.negotiate(c.writer, r, c.actor.Language)
+			c.request = r
 		}
 	}
 	if rt.signedIn && c.actor.IsAnonymous() {

@@ -54,7 +54,8 @@ type course struct {
 	Title         string        `json:"title"`
 	Description   string        `json:"description" doc:"Sanitized rich text"`
 	Requirements  string        `json:"requirements"`
-	Language      string        `json:"language" doc:"BCP 47; empty when unknown"`
+	Language      string        `json:"language" doc:"In which the texts are, as a BCP 47 tag; empty when unknown"`
+	BaseLanguage  string        `json:"base_language" doc:"In which the author wrote it; empty when unknown"`
 	Price         core.Money    `json:"price" doc:"In minor units of a currency of ISO 4217: 199900 is 1999.00 RUB"`
 	Status        string        `json:"status" enum:"draft,review,published,archived"`
 	Teacher       teacher       `json:"teacher"`
@@ -74,7 +75,7 @@ type course struct {
 func courseOf(c courses.Course) course {
 	out := course{
 		Slug: c.Slug, Title: c.Title, Description: c.Description, Requirements: c.Requirements,
-		Language: c.Language, Price: c.Price, Status: string(c.Status),
+		Language: c.Language, BaseLanguage: c.BaseLanguage, Price: c.Price, Status: string(c.Status),
 		Teacher:     teacher{c.Teacher.Username, c.Teacher.Name},
 		Tags:        make([]courseTag, len(c.Tags)),
 		ReviewCount: c.Stats.ReviewCount, StudentCount: c.Stats.Students,
@@ -145,33 +146,39 @@ func foundOf(r courses.Result) courseResult {
 type category struct {
 	Slug        string  `json:"slug"`
 	Name        string  `json:"name"`
+	Language    string  `json:"language,omitempty" doc:"Of the name, where that is a translation"`
 	Parent      *string `json:"parent" doc:"The slug of the category above; null at the top"`
 	CourseCount int     `json:"course_count" doc:"Published courses in it and below it"`
 }
 
 func categoryOf(c courses.Category) category {
-	out := category{Slug: c.Slug, Name: c.Name, CourseCount: c.CourseCount}
+	out := category{Slug: c.Slug, Name: c.Name, Language: c.Language, CourseCount: c.CourseCount}
 	if c.Parent != "" {
 		out.Parent = &c.Parent
 	}
 	return out
 }
 
+// opaqueID returns an id as clients see it.
+func opaqueID(id int64) string { return strconv.FormatInt(id, 10) }
+
 type module struct {
 	ID          string `json:"id" doc:"Opaque"`
 	Title       string `json:"title"`
 	Description string `json:"description"`
 	Position    int    `json:"position"`
+	Language    string `json:"language,omitempty" doc:"In which the texts are, where that is known"`
 }
 
 func moduleOf(m courses.Module) module {
-	return module{strconv.FormatInt(int64(m.ID), 10), m.Title, m.Description, m.Position}
+	return module{opaqueID(int64(m.ID)), m.Title, m.Description, m.Position, m.Language}
 }
 
 type lesson struct {
 	ID              string      `json:"id" doc:"Opaque"`
 	Module          string      `json:"module" doc:"The id of its module"`
 	Title           string      `json:"title"`
+	Language        string      `json:"language,omitempty" doc:"In which the texts are, where that is known"`
 	Kind            string      `json:"kind" enum:"text,video,file"`
 	Content         string      `json:"content" doc:"Sanitized rich text; empty when locked"`
 	DurationSeconds int64       `json:"duration_seconds"`
@@ -186,8 +193,8 @@ type lesson struct {
 
 func lessonOf(l courses.Lesson) lesson {
 	out := lesson{
-		ID: strconv.FormatInt(int64(l.ID), 10), Module: strconv.FormatInt(int64(l.ModuleID), 10),
-		Title: l.Title, Kind: string(l.Kind), Content: l.Content,
+		ID: opaqueID(int64(l.ID)), Module: opaqueID(int64(l.ModuleID)),
+		Title: l.Title, Language: l.Language, Kind: string(l.Kind), Content: l.Content,
 		DurationSeconds: int64(l.Duration / time.Second), FreePreview: l.FreePreview,
 		Position: l.Position, OpensAt: timeOrNull(l.Opens), OpensAfterDays: l.OpensAfterDays, Locked: l.Locked, Reasons: l.Reasons, File: lessonFileOf(l.File),
 	}

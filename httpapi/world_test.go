@@ -262,6 +262,7 @@ var requests = map[string]func(w *world, s subject) request{
 		return request{"/auth/logout/", object{"refresh_token": w.refreshToken()}}
 	},
 	"auth-jwks":  fixed("/auth/jwks/", nil),
+	"languages":  fixed("/languages/", nil),
 	"users-list": fixed("/accounts/users/?role=student&active=true", nil),
 	"users-create": func(w *world, _ subject) request {
 		name := w.name()

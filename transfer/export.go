@@ -93,6 +93,7 @@ var exports = []export{
 	{"courses.csv", exportCourses},
 	{"modules.csv", exportModules},
 	{"lessons.csv", exportLessons},
+	{"translations.csv", exportTranslations},
 	{"enrollments.csv", exportEnrollments},
 	{"progress.csv", exportProgress},
 	{"reviews.csv", exportOpinions},

@@ -70,7 +70,7 @@ func outAndIn(t testing.TB, from, to *storage.Backend) {
 	second := exported(t, to)
 	names, err := os.ReadDir(first)
 	require.NoError(t, err)
-	require.Len(t, names, 8)
+	require.Len(t, names, 9)
 	for _, name := range names {
 		one, err := os.ReadFile(filepath.Join(first, name.Name()))
 		require.NoError(t, err)
@@ -105,6 +105,8 @@ func awkward(t testing.TB, b *storage.Backend) {
 	files["progress.csv"] = progressHeader + "zen,zed,7,9,2024-05-01T00:00:00.5Z\nzen,dee,7,3,2024-05-03T00:00:00Z\nzen,dee,2,1,2024-05-02T00:00:00Z\ngo,bob,1,1,2024-05-02T00:00:00Z\n"
 	files["reviews.csv"] = reviewsHeader + "zen,zed,5,\"=Ёлка, \"\"yes\"\"\n\n🎓\",2024-05-01T00:00:00.5Z,published\nzen,bob,1,,2024-05-01T00:00:00Z,hidden\n" +
 		"zen,dee,3,a,2024-05-01T00:00:00.5Z,published\nzen,ann,4,mine,2024-05-03T00:00:00Z,pending\ngo,bob,2,b,2024-04-01T00:00:00Z,rejected\n"
+	files["translations.csv"] = translationsHeader + "tag,c-plus-plus,kk,Си++,,\ncategory,art,en-GB,\"Art, \"\"fine\"\"\",,\nlesson,zen/7/3,en,First,\"<p>x</p>\n<p>y</p>\",\n" +
+		"module,zen/7,en,Seven,<p>Of seven</p>,\ncourse,zen,en,Zen,<p>two</p>,<p>None</p>\ncourse,zen,kk,=Дзен,,\n"
 	_, refused, warned := importAll(t, b, files)
 	require.Empty(t, refused)
 	require.Empty(t, warned)
@@ -215,7 +217,7 @@ func TestAnExportIsInOrderAndSaysWhatIsStored(t *testing.T) {
 			names = append(names, f.File)
 			require.Len(t, rowsOf(t, plain, f.File), f.Rows+1)
 		}
-		require.Equal(t, []string{"categories.csv", "users.csv", "courses.csv", "modules.csv", "lessons.csv", "enrollments.csv", "progress.csv", "reviews.csv"}, names)
+		require.Equal(t, []string{"categories.csv", "users.csv", "courses.csv", "modules.csv", "lessons.csv", "translations.csv", "enrollments.csv", "progress.csv", "reviews.csv"}, names)
 	})
 }
 

@@ -1,6 +1,6 @@
 // Package transfer reads a folder of CSV files into a platform, and writes a platform
-// as such a folder: categories, users, courses, modules, lessons, enrollments, progress
-// and reviews.
+// as such a folder: categories, users, courses, modules, lessons, translations,
+// enrollments, progress and reviews.
 //
 //	categories.csv  slug, name, parent
 //	users.csv       username, email, role, [full_name], [bio], [password_hash], [active]
@@ -10,6 +10,9 @@
 //	modules.csv     course, position, title, [description]
 //	lessons.csv     course, module_position, position, title, kind, content,
 //	                duration_seconds, [free_preview], [opens_at], [opens_after_days]
+//	translations.csv object (course, module, lesson, category, tag), key (a slug, of a
+//	                module "course/1", of a lesson "course/1/2"), language, title,
+//	                [description], [requirements], [sources]
 //	enrollments.csv course, user, price_paid, currency, enrolled_at, [status],
 //	                [source], [started_at], [completed_at]
 //	progress.csv    course, user, module_position, position, completed_at
@@ -69,7 +72,7 @@ type Options struct {
 
 // Import reads the files of folder (os.DirFS of a path, or an embedded one) into
 // backend, each file optional, in the order
-// categories.csv, users.csv, courses.csv, modules.csv, lessons.csv, enrollments.csv,
+// categories.csv, users.csv, courses.csv, modules.csv, lessons.csv, translations.csv, enrollments.csv,
 // progress.csv, reviews.csv, one Update of the file's domain per 1,000 rows (or 8 MiB), of
 // enrollments and progress per 5,000. It asks nobody for permission: it is
 // for the operator of a platform.
@@ -124,6 +127,7 @@ func files(backend *storage.Backend, o *Options) []file {
 		{"courses.csv", batchRows, func(ctx context.Context, j *job) error { return run(ctx, j, newCatalogue(backend, clock)) }},
 		{"modules.csv", batchRows, func(ctx context.Context, j *job) error { return run(ctx, j, &modules{backend.Courses}) }},
 		{"lessons.csv", batchRows, func(ctx context.Context, j *job) error { return run(ctx, j, &lessons{backend.Courses}) }},
+		{"translations.csv", batchRows, func(ctx context.Context, j *job) error { return run(ctx, j, &translations{backend.Courses, clock}) }},
 		{"enrollments.csv", batchShort, func(ctx context.Context, j *job) error { return run(ctx, j, newEnrollments(backend, clock)) }},
 		{"progress.csv", batchShort, func(ctx context.Context, j *job) error { return run(ctx, j, newCompletions(backend, clock)) }},
 		{"reviews.csv", batchRows, func(ctx context.Context, j *job) error { return run(ctx, j, newOpinions(backend, o)) }},
@@ -132,7 +136,7 @@ func files(backend *storage.Backend, o *Options) []file {
 
 // notYet lists the files of the format whose domains are not there yet.
 func notYet() []string {
-	return []string{"interactions.csv", "translations.csv"}
+	return []string{"interactions.csv"}
 }
 
 // importNamed imports one file, if it is there, and adds its counts to report.

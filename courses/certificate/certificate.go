@@ -1,5 +1,5 @@
 // Package certificate makes certificates of courses as PDF documents of one page, in
-// Russian and in English.
+// Russian, in English, and in what languages an embedder adds.
 //
 //	ustat.Config{Certificates: certificate.New(certificate.Options{Issuer: "School of Go"})}
 //
@@ -14,14 +14,13 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"codeberg.org/go-pdf/fpdf"
 	"golang.org/x/image/font/sfnt"
-	"golang.org/x/text/language"
 
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/i18n"
 )
 
 //go:embed DejaVuSerif.ttf
@@ -41,6 +40,9 @@ type Options struct {
 	// Font is a TrueType font for letters that the own one does not have. It must be one
 	// that may be embedded. Nil means DejaVu Serif.
 	Font []byte
+	// Messages has the texts of certificates, those whose keys begin with "certificate.".
+	// Nil means the built-in ones, which are Russian and English.
+	Messages *i18n.Catalog
 }
 
 // Printer makes PDF documents. It implements courses.CertificateRenderer and is safe
@@ -61,40 +63,18 @@ func New(o Options) (*Printer, error) {
 	if o.Font == nil {
 		o.Font = dejaVuSerif
 	}
+	if o.Messages == nil {
+		built, err := i18n.NewCatalog(nil)
+		if err != nil {
+			return nil, err
+		}
+		o.Messages = built
+	}
 	letters, err := sfnt.Parse(o.Font)
 	if err != nil {
 		return nil, core.Invalid("Font", "font", "TrueType", "", "this is no TrueType font").Because(err)
 	}
 	return &Printer{o, letters}, nil
-}
-
-// words are the texts of a certificate in a language.
-type words struct {
-	title, certifies, completed, teacher, issuer, date, code string
-	day                                                      func(t time.Time) string
-}
-
-var (
-	english = words{
-		"Certificate", "This certifies that", "has completed the course", "Teacher: ", "Issued by: ", "Completed: ", "Code: ",
-		func(t time.Time) string { return t.Format("2 January 2006") },
-	}
-	russian = words{
-		"Сертификат", "Настоящим удостоверяется, что слушатель", "успешно завершил курс", "Преподаватель: ", "Выдан: ", "Дата завершения: ", "Код: ",
-		func(t time.Time) string {
-			return strconv.Itoa(t.Day()) + " " + months[t.Month()-1] + " " + strconv.Itoa(t.Year()) + " г."
-		},
-	}
-	months = [...]string{"января", "февраля", "марта", "апреля", "мая", "июня", "июля", "августа", "сентября", "октября", "ноября", "декабря"}
-)
-
-// wordsOf returns the texts for a course in a language: Russian, or else English.
-func wordsOf(tag string) words {
-	parsed, err := language.Parse(tag)
-	if base, _ := parsed.Base(); err == nil && base.String() == "ru" {
-		return russian
-	}
-	return english
 }
 
 // The page is a landscape A4, in millimetres.
@@ -174,7 +154,7 @@ func (p *Printer) page(c courses.Certificate) *fpdf.Fpdf {
 	pdf.SetCreationDate(c.IssuedAt.UTC())
 	pdf.SetModificationDate(c.IssuedAt.UTC())
 	pdf.SetProducer("Ustat", true)
-	pdf.SetTitle(plain(wordsOf(c.Language).title+": "+c.Course), true)
+	pdf.SetTitle(plain(p.say(c, "title")+": "+c.Course), true)
 	pdf.SetAutoPageBreak(false, 0)
 	pdf.SetMargins(margin, 0, margin)
 	pdf.AddUTF8FontFromBytes(font, "", p.options.Font)
@@ -187,23 +167,29 @@ func (p *Printer) page(c courses.Certificate) *fpdf.Fpdf {
 	return pdf
 }
 
+// say returns a text of a certificate in the language of its course: in that one itself or
+// what it is a kind of, or else in the default language.
+func (p *Printer) say(c courses.Certificate, key string, pairs ...string) string {
+	return p.options.Messages.Text(c.Language, "certificate."+key, pairs...)
+}
+
 func (p *Printer) blocks(c courses.Certificate) []block {
-	say := wordsOf(c.Language)
+	date := p.options.Messages.Date(c.Language, c.Completed.UTC())
 	blocks := []block{
-		{say.title, 26, 18, 40, 0},
-		{say.certifies, 52, 8, 14, 80},
+		{p.say(c, "title"), 26, 18, 40, 0},
+		{p.say(c, "certifies"), 52, 8, 14, 80},
 		{c.Name, 62, 28, 32, 0},
-		{say.completed, 94, 8, 14, 80},
+		{p.say(c, "completed"), 94, 8, 14, 80},
 		{c.Course, 104, 32, 24, 0},
-		{say.date + say.day(c.Completed.UTC()), 142, 7, 13, 40},
+		{p.say(c, "date", "date", date), 142, 7, 13, 40},
 	}
 	if c.Teacher != "" {
-		blocks = append(blocks, block{say.teacher + c.Teacher, 150, 8, 13, 40})
+		blocks = append(blocks, block{p.say(c, "teacher", "teacher", c.Teacher), 150, 8, 13, 40})
 	}
 	if p.options.Issuer != "" {
-		blocks = append(blocks, block{say.issuer + p.options.Issuer, 159, 8, 13, 40})
+		blocks = append(blocks, block{p.say(c, "issuer", "issuer", p.options.Issuer), 159, 8, 13, 40})
 	}
-	blocks = append(blocks, block{say.code + courses.FormatCertificateCode(c.Code), 172, 6, 11, 40})
+	blocks = append(blocks, block{p.say(c, "code", "code", courses.FormatCertificateCode(c.Code)), 172, 6, 11, 40})
 	if p.options.VerifyURL != "" {
 		blocks = append(blocks, block{p.options.VerifyURL + c.Code, 180, 6, 10, 80})
 	}

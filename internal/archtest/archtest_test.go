@@ -56,6 +56,9 @@ var rules = []rule{
 		module + "/accounts": "core is a leaf", module + "/courses": "core is a leaf",
 	})},
 	{[]string{"accounts"}, with(everywhereBelowTransport, map[string]string{module + "/courses": "accounts come before courses"})},
+	{[]string{"i18n"}, with(everywhereBelowTransport, map[string]string{
+		module + "/accounts": "languages know no domain", module + "/courses": "languages know no domain",
+	})},
 	{[]string{"courses/..."}, with(everywhereBelowTransport, map[string]string{module + "/reviews": "courses come before reviews"})},
 	{[]string{"reviews"}, with(everywhereBelowTransport, map[string]string{module + "/analytics": "reviews come before analytics", module + "/reports": "a program with reviews compiles no reports"})},
 	{[]string{"analytics"}, with(everywhereBelowTransport, map[string]string{module + "/reports": "a program with analytics compiles no reports"})},
@@ -128,7 +131,7 @@ func TestDomainsImportFewModules(t *testing.T) {
 	}
 	// Rich text: the sanitizer with its own, and the parser of Markdown.
 	richText := []string{"github.com/microcosm-cc/bluemonday", "github.com/aymerick/douceur", "github.com/gorilla/css", "github.com/yuin/goldmark"}
-	for _, pattern := range []string{"core/...", "accounts", "courses/...", "reviews", "analytics", "tasks", "blob", "reports"} {
+	for _, pattern := range []string{"core/...", "accounts", "courses/...", "reviews", "analytics", "tasks", "blob", "reports", "i18n"} {
 		for _, pkg := range list(t, pattern) {
 			for _, dep := range pkg.Deps {
 				first, _, _ := strings.Cut(dep, "/")

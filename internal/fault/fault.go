@@ -35,6 +35,7 @@ var Points = []string{
 	"courses.create.after_insert",
 	"courses.locked.after_lock",
 	"courses.changed.after_audit",
+	"courses.translate.after_put",
 	"courses.move.after_update",
 	"courses.move.after_recount",
 	"reviews.locked.after_lock",

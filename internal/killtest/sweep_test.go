@@ -75,6 +75,10 @@ var operations = map[string]operation{
 	"courses.create": {prepare: func(_ *testing.T, _ *world, n string) killtest.Op {
 		return killtest.Op{Name: "courses.create", Args: map[string]string{"slug": n, "by": "anna", "category": "category", "key": n}}
 	}, effects: ofCourse + "'courses.created'"},
+	"courses.translate": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		w.inReview(t, n)
+		return killtest.Op{Name: "courses.translate", Args: map[string]string{"slug": n, "by": "root"}}
+	}, effects: ofCourse + "'courses.translated'"},
 	"courses.file": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
 		return killtest.Op{Name: "courses.file", Args: w.upload(t, n)}
 	}, effects: "SELECT count(*) - 1 FROM ustat_outbox AS o JOIN ustat_lessons AS l ON o.subject = 'lesson/' || l.id" +

@@ -245,7 +245,7 @@ func (s suite) takenNames() {
 	s.run("UpdateUsers writes every field except CreatedAt and ProfileSlug, and makes the version one more", func(t *testing.T, b *storage.Backend) {
 		both := insertUsers(t, b, person("anna"), person("boris"))
 		u := accounts.User{
-			ID: both[0].ID, Username: "Hannah", Email: "Hannah@example.com", Role: core.Admin, FullName: "Ханна 🎓", Bio: "'bio'",
+			ID: both[0].ID, Username: "Hannah", Email: "Hannah@example.com", Role: core.Admin, FullName: "Ханна 🎓", Bio: "'bio'", Language: "pt-BR",
 			PasswordHash: "$argon2id$x", Active: false, EmailVerified: true, Phone: "+77011234567", LastLogin: day.AddDate(3, 0, 0),
 			AuthVersion: 7, Version: both[0].Version, CreatedAt: day.AddDate(1, 0, 0), UpdatedAt: day.AddDate(2, 0, 0),
 		}

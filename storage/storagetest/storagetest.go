@@ -89,6 +89,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.tree()
 	s.courses()
 	s.content()
+	s.translations()
 	s.lists()
 	s.search()
 	s.authoring()

@@ -37,6 +37,7 @@ func table(p *ustat.Platform, b *storage.Backend, queue tasks.Queue) map[string]
 		"courses.restore":     w.move(p.Courses.Restore),
 		"courses.module":      w.module,
 		"courses.lesson":      w.lesson,
+		"courses.translate":   w.translate,
 		"reports.make":        w.report,
 		"ustat.cleanup":       w.cleanup,
 		"tasks.settle":        w.settle,
@@ -175,6 +176,15 @@ func (w worker) lesson(ctx context.Context, args map[string]string) (any, error)
 		return nil, courses.ErrModuleNotFound
 	}
 	return w.p.Courses.CreateLesson(ctx, by, args["slug"], page.Items[0].ID, courses.NewLesson{Title: "Lesson", Kind: courses.Text})
+}
+
+// translate says a course in Kazakh.
+func (w worker) translate(ctx context.Context, args map[string]string) (any, error) {
+	by, err := w.actor(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Courses.Translate(ctx, by, courses.OfCourse(args["slug"]), "kk", courses.NewTranslation{Title: "Курс"})
 }
 
 func (w worker) enroll(ctx context.Context, args map[string]string) (any, error) {

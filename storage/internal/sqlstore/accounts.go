@@ -29,6 +29,7 @@ type userRow struct {
 	Role           core.Role   `bun:"role"`
 	FullName       string      `bun:"full_name"`
 	Bio            string      `bun:"bio"`
+	Language       string      `bun:"language"`
 	PasswordHash   string      `bun:"password_hash"`
 	Active         bool        `bun:"active"`
 	LastLogin      time.Time   `bun:"last_login,nullzero"`
@@ -41,7 +42,7 @@ type userRow struct {
 // userColumns returns the columns that scanUser reads, of the table of users under
 // that name.
 func userColumns(table string) string {
-	const columns = "id, username, email, email_verified, phone, role, full_name, bio, password_hash, active, last_login, auth_version, version, created_at, updated_at"
+	const columns = "id, username, email, email_verified, phone, role, full_name, bio, language, password_hash, active, last_login, auth_version, version, created_at, updated_at"
 	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".") +
 		", (SELECT p.slug FROM ustat_profiles AS p WHERE p.user_id = " + table + ".id) AS profile_slug"
 }
@@ -51,7 +52,7 @@ var selectUsers = "SELECT " + userColumns("ustat_users") + " FROM ustat_users WH
 func newUserRow(u accounts.User) userRow {
 	row := userRow{
 		ID: u.ID, Username: u.Username, UsernameFolded: core.Fold(u.Username), Email: u.Email, EmailFolded: core.Fold(u.Email),
-		EmailVerified: u.EmailVerified, Phone: u.Phone, Role: u.Role, FullName: u.FullName, Bio: u.Bio, PasswordHash: u.PasswordHash,
+		EmailVerified: u.EmailVerified, Phone: u.Phone, Role: u.Role, FullName: u.FullName, Bio: u.Bio, Language: u.Language, PasswordHash: u.PasswordHash,
 		Active: u.Active, AuthVersion: u.AuthVersion, Version: u.Version, CreatedAt: core.Time(u.CreatedAt), UpdatedAt: core.Time(u.UpdatedAt),
 	}
 	if !u.LastLogin.IsZero() {
@@ -63,7 +64,7 @@ func newUserRow(u accounts.User) userRow {
 func (r userRow) user() accounts.User {
 	return accounts.User{
 		ID: r.ID, Username: r.Username, Email: r.Email, EmailVerified: r.EmailVerified, Phone: r.Phone, Role: r.Role,
-		FullName: r.FullName, Bio: r.Bio, PasswordHash: r.PasswordHash, Active: r.Active, LastLogin: r.LastLogin,
+		FullName: r.FullName, Bio: r.Bio, Language: r.Language, PasswordHash: r.PasswordHash, Active: r.Active, LastLogin: r.LastLogin,
 		AuthVersion: r.AuthVersion, Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 }
@@ -71,7 +72,7 @@ func (r userRow) user() accounts.User {
 // scanUser scans what stands before a user's columns, and the user.
 func scanUser(rows *sql.Rows, u *accounts.User, before ...any) error {
 	var login sql.NullTime
-	err := rows.Scan(append(before, &u.ID, &u.Username, &u.Email, &u.EmailVerified, &u.Phone, &u.Role, &u.FullName, &u.Bio,
+	err := rows.Scan(append(before, &u.ID, &u.Username, &u.Email, &u.EmailVerified, &u.Phone, &u.Role, &u.FullName, &u.Bio, &u.Language,
 		&u.PasswordHash, &u.Active, &login, &u.AuthVersion, &u.Version, &u.CreatedAt, &u.UpdatedAt, &u.ProfileSlug)...)
 	u.LastLogin, u.CreatedAt, u.UpdatedAt = orZero(login), u.CreatedAt.UTC(), u.UpdatedAt.UTC()
 	return err
@@ -177,7 +178,7 @@ func newAccountsTx(tx *Tx) accountsTx { return accountsTx{tx, accountsReader{tx.
 
 // texts are the fields of a user that must be texts.
 func texts(u accounts.User) []string {
-	return []string{u.Username, u.Email, u.Phone, u.FullName, u.Bio, u.PasswordHash}
+	return []string{u.Username, u.Email, u.Phone, u.FullName, u.Bio, u.Language, u.PasswordHash}
 }
 
 func (t accountsTx) InsertUsers(ctx context.Context, list []accounts.User) ([]accounts.User, error) {

@@ -110,7 +110,7 @@ func (t accountsTx) vacateNames(ctx context.Context, rows []userRow) error {
 func (t accountsTx) updateUserRows(ctx context.Context, rows []userRow) error {
 	for block := range slices.Chunk(rows, blockRows) {
 		n, err := t.Tx.exec(ctx, t.Tx.db.bun.NewUpdate().Conn(t.Tx.conn).Model(&block).
-			Column("username", "username_folded", "email", "email_folded", "email_verified", "phone", "role", "full_name", "bio",
+			Column("username", "username_folded", "email", "email_folded", "email_verified", "phone", "role", "full_name", "bio", "language",
 				"password_hash", "active", "last_login", "auth_version", "updated_at").
 			Bulk().Set("version = ?TableAlias.version + 1").Where("?TableAlias.version = _data.version"))
 		switch t.Tx.db.constraint(err) { // a concurrent writer was faster
