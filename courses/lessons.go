@@ -126,7 +126,7 @@ func (s *Service) EditLesson(ctx context.Context, by core.Actor, course string, 
 			l.Duration = time.Duration(*in.DurationSeconds) * time.Second
 		}
 		if l.equal(&before) {
-			edited = l.toEditor()
+			edited = l.toEditor(c)
 			return showFile(ctx, tx, &edited, true)
 		}
 		if err := tx.UpdateLessons(ctx, []Lesson{l}); err != nil {
@@ -156,16 +156,16 @@ func (t trail) lesson(ctx context.Context, tx Tx, c *Course, id LessonID) (Lesso
 	if err != nil {
 		return Lesson{}, err
 	}
-	changed = changed.toEditor()
+	changed = changed.toEditor(c)
 	if err := showFile(ctx, tx, &changed, true); err != nil {
 		return Lesson{}, err
 	}
 	return changed, t.changed(ctx, tx, EventContent, c, Changed{Module: changed.ModuleID, Lesson: id}, false)
 }
 
-// toEditor returns a lesson as it is shown to who may edit it.
-func (l Lesson) toEditor() Lesson {
-	l.Opens = l.OpensAt
+// toEditor returns a lesson of a course as it is shown to who may edit it.
+func (l Lesson) toEditor(c *Course) Lesson {
+	l.Opens, l.Language = l.OpensAt, c.Language
 	return l
 }
 

@@ -113,7 +113,9 @@ func (s *Service) EditModule(ctx context.Context, by core.Actor, course string, 
 		m.refresh()
 		set(&m.Title, in.Title)
 		set(&m.Description, in.Description)
-		if edited = m; m == before {
+		if m == before {
+			edited = m
+			edited.Language = c.Language
 			return nil
 		}
 		if err := tx.UpdateModules(ctx, []Module{m}); err != nil {
@@ -134,6 +136,7 @@ func (t trail) module(ctx context.Context, tx Tx, c *Course, id ModuleID) (Modul
 	if err != nil {
 		return Module{}, err
 	}
+	changed.Language = c.Language
 	return changed, t.changed(ctx, tx, EventContent, c, Changed{Module: id}, false)
 }
 

@@ -100,13 +100,17 @@ func (a *api) mountTranslationsOf(kind, path, readers string, target func(*call)
 	const tag = "translations"
 	path += "translations/"
 	one := path + "{language}/"
+	var failures []int
+	if kind == "lessons" { // which only who may edit the course reads
+		failures = []int{http.StatusForbidden}
+	}
 	what := "a " + strings.TrimSuffix(kind, "s")
 	if kind == "categories" {
 		what = "a category"
 	}
 	get(a, route{
 		path: path, id: kind + "-translations", tag: tag, summary: "What " + what + " says in other languages",
-		description: readers + " All at once: there are at most 50.",
+		description: readers + " All at once: there are at most 50.", failures: failures,
 	}, func(ctx context.Context, c *call) (list[translation], error) {
 		of, err := target(c)
 		if err != nil {
@@ -116,7 +120,7 @@ func (a *api) mountTranslationsOf(kind, path, readers string, target func(*call)
 		return present(all, "", translationOf), err
 	})
 	get(a, route{
-		path: one, id: kind + "-translation", tag: tag, summary: "What " + what + " says in one language", description: readers,
+		path: one, id: kind + "-translation", tag: tag, summary: "What " + what + " says in one language", description: readers, failures: failures,
 	}, func(ctx context.Context, c *call) (translation, error) {
 		of, err := target(c)
 		if err != nil {
