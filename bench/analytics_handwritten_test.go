@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -147,14 +148,14 @@ func (w *sqliteWriter) write(ctx context.Context, events []analytics.Event) erro
 		var viewed, enrolled, started, completed int64
 		var weeks, lessons []byte
 		err := tx.StmtContext(ctx, w.stmts[readLearn]).QueryRowContext(ctx, int64(k.Key), int64(k.User)).Scan(&viewed, &enrolled, &started, &completed, &weeks, &lessons)
-		if err != nil && err != sql.ErrNoRows {
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 	}
 	r := analytics.Fold(events, nil)
 	for key, hashes := range r.Viewers {
 		var before []byte
-		if err := tx.StmtContext(ctx, w.stmts[readSketch]).QueryRowContext(ctx, int64(key)).Scan(&before); err != nil && err != sql.ErrNoRows {
+		if err := tx.StmtContext(ctx, w.stmts[readSketch]).QueryRowContext(ctx, int64(key)).Scan(&before); err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 		after, err := merged(before, hashes)
@@ -194,7 +195,7 @@ func (w *pgWriter) write(ctx context.Context, events []analytics.Event) error {
 		for key := range r.Viewers {
 			reads.Queue(readSketch, int64(key)).QueryRow(func(row pgx.Row) error {
 				var body []byte
-				if err := row.Scan(&body); err != nil && err != pgx.ErrNoRows {
+				if err := row.Scan(&body); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 					return err
 				}
 				before[key] = body

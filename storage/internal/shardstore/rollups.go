@@ -28,8 +28,17 @@ func concat(lists ...[]column) (all []column) {
 // The tables of a shard.
 var (
 	events = &table{"ustat_analytics_events", 3, []column{
-		{"course_id", integer}, {"occurred_at", moment}, {"id", uuids}, {"type", integer}, {"lesson_id", integer}, {"user_id", integer},
-		{"session", text}, {"amount_minor", integer}, {"currency", text}, {"properties", optionalText}, {"received_at", moment},
+		{"course_id", integer},
+		{"occurred_at", moment},
+		{"id", uuids},
+		{"type", integer},
+		{"lesson_id", integer},
+		{"user_id", integer},
+		{"session", text},
+		{"amount_minor", integer},
+		{"currency", text},
+		{"properties", optionalText},
+		{"received_at", moment},
 	}}
 	totals   = &table{"ustat_analytics_totals", 1, columns(integer, "course_id bucket events "+counterNames+" unique_viewers completion_rate first_at updated_at")}
 	viewers  = &table{"ustat_analytics_viewers", 1, []column{{"course_id", integer}, {"sketch", bytes}}}
