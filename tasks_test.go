@@ -331,6 +331,8 @@ func TestManualMigrationsAskTheQueueToo(t *testing.T) {
 		backend, queue := at.backend(t), at.queue(t)
 		_, err := backend.Schema.Migrate(t.Context())
 		require.NoError(t, err)
+		_, err = backend.Analytics.Migrate(t.Context())
+		require.NoError(t, err)
 		p, err := ustat.New(backend, &ustat.Config{Queue: queue, ManualMigrations: true})
 		require.NoError(t, err)
 		require.ErrorIs(t, p.Start(t.Context()), tasks.ErrNotMigrated)
