@@ -205,7 +205,7 @@ func TestWhatClientsMaySend(t *testing.T) {
 	id := uuid.Must(uuid.NewV7())
 	send := func(by core.Actor, events ...analytics.FromClient) analytics.Result {
 		t.Helper()
-		result, err := m.Analytics.Collect(t.Context(), by, events)
+		result, err := m.Analytics.Collect(t.Context(), by, "network", events)
 		require.NoError(t, err)
 		return result
 	}

@@ -97,7 +97,8 @@ type Config struct {
 	// Hasher hashes passwords. Nil means argon2id (see accounts/password).
 	Hasher accounts.Hasher
 	// ManualMigrations makes Start refuse a schema that is behind instead of
-	// migrating it: that of the backend, of each shard and of the queue.
+	// migrating it: that of the backend, of the queue, and of each shard, also of the
+	// one in the main database (Backend.Analytics).
 	ManualMigrations bool
 	// Queue keeps the jobs by which events are delivered and work is done in the
 	// background: see tasks/riverqueue. The platform starts and stops it. Without one

@@ -124,7 +124,7 @@ func TestManualMigrationsRefuseAnOldSchema(t *testing.T) {
 	require.ErrorIs(t, p.Start(t.Context()), storage.ErrSchemaOld)
 	_, err = backend.Schema.Migrate(t.Context())
 	require.NoError(t, err)
-	require.ErrorIs(t, p.Start(t.Context()), storage.ErrSchemaOld, "of the shard")
+	require.ErrorIs(t, p.Start(t.Context()), storage.ErrSchemaOld, "the shard of analytics has a schema of its own")
 	_, err = backend.Analytics.Migrate(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context()))

@@ -37,8 +37,10 @@ type FromClient struct {
 // client's network, by which calls are counted: ErrTooManyCalls says how long to wait.
 //
 // Refused events are in the Result alone, and fail nothing: of another type with
-// ErrServerOnly, of a course that the actor does not see with courses.ErrCourseNotFound.
-// Two statements for the courses, one more for a producer.
+// ErrServerOnly, of a course that the actor does not see with courses.ErrCourseNotFound, of
+// a lesson that the course does not have with courses.ErrLessonNotFound. Two statements for
+// the courses, one for the lessons, one more for a producer and one for courses that are
+// not published.
 func (s *Service) Collect(ctx context.Context, by core.Actor, network string, events []FromClient) (Result, error) {
 	ctx = core.WithOperation(ctx, "analytics.Collect")
 	if err := s.tracks(); err != nil {
@@ -54,6 +56,10 @@ func (s *Service) Collect(ctx context.Context, by core.Actor, network string, ev
 	if err != nil {
 		return Result{}, err
 	}
+	lessons, err := s.c.Courses.LessonCourses(ctx, lessonsOf(events))
+	if err != nil {
+		return Result{}, err
+	}
 	var refused []Refused
 	var taken []Event
 	var at []int // of what is taken, in events
@@ -65,6 +71,8 @@ func (s *Service) Collect(ctx context.Context, by core.Actor, network string, ev
 			refused = append(refused, Refused{i, ErrServerOnly})
 		case in.Slug != "" && e.Course == 0:
 			refused = append(refused, Refused{i, courses.ErrCourseNotFound})
+		case e.Lesson != 0 && lessons[e.Lesson] != e.Course:
+			refused = append(refused, Refused{i, courses.ErrLessonNotFound})
 		default:
 			taken, at = append(taken, e), append(at, i)
 		}
@@ -75,6 +83,17 @@ func (s *Service) Collect(ctx context.Context, by core.Actor, network string, ev
 	}
 	result.Refused = refused
 	return result, nil
+}
+
+// lessonsOf returns the lessons of events, each once.
+func lessonsOf(events []FromClient) []courses.LessonID {
+	known := map[courses.LessonID]bool{}
+	for _, e := range events {
+		if e.Lesson > 0 {
+			known[e.Lesson] = true
+		}
+	}
+	return slices.Collect(maps.Keys(known))
 }
 
 // countCall counts a call, or fails with ErrTooManyCalls.

@@ -19,6 +19,8 @@ type Courses interface {
 	Taught(ctx context.Context, by core.Actor, teacher core.UserID, limit int) ([]courses.Ref, error)
 	// CourseIDs returns the ids of those of the slugs that exist.
 	CourseIDs(ctx context.Context, slugs []string) (map[string]courses.CourseID, error)
+	// LessonCourses returns the courses of those of the lessons that exist.
+	LessonCourses(ctx context.Context, ids []courses.LessonID) (map[courses.LessonID]courses.CourseID, error)
 	// ReviewNumbers returns the numbers that courses are listed with.
 	ReviewNumbers(ctx context.Context, ids []courses.CourseID) (map[courses.CourseID]courses.ReviewNumbers, error)
 }

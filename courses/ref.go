@@ -80,6 +80,15 @@ func (s *Service) CourseIDs(ctx context.Context, slugs []string) (map[string]Cou
 	return s.store.CourseIDs(ctx, slugs)
 }
 
+// LessonCourses returns the courses of those of the lessons that exist, also of courses that
+// nobody sees, by one statement, and none for no ids. It is for the other domains.
+func (s *Service) LessonCourses(ctx context.Context, ids []LessonID) (map[LessonID]CourseID, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return s.store.LessonCourses(ctx, ids)
+}
+
 // Taught returns up to limit courses whose analytics an actor may read, whatever their
 // status, the youngest first: those of the teacher, where one is named, else of all whose
 // courses the actor may edit. It fails with core.ErrForbidden for somebody else's, and for

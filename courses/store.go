@@ -93,6 +93,9 @@ type CourseReader interface {
 	// RefsByTeachers does the same for up to limit courses of teachers, whatever their
 	// status, the youngest first, by one statement.
 	RefsByTeachers(ctx context.Context, teachers []core.UserID, limit int) ([]Ref, error)
+	// LessonCourses returns the courses of those of the lessons that exist, by one
+	// statement.
+	LessonCourses(ctx context.Context, ids []LessonID) (map[LessonID]CourseID, error)
 	// ReviewNumbers returns the numbers of reviews that those of the courses that exist are
 	// listed with, by one statement.
 	ReviewNumbers(ctx context.Context, ids []CourseID) (map[CourseID]ReviewNumbers, error)

@@ -199,6 +199,8 @@ func TestTheCollectorTakesWhatClientsSee(t *testing.T) {
 				{"type": "dance", "course": s.slug},
 				{"type": "view", "course": s.slug, "properties": []any{}},
 				{"type": "view", "course": s.slug, "session": strings.Repeat("s", 101)},
+				{"type": "lesson_start", "course": s.slug, "lesson": draft.lessons[0]},
+				{"type": "lesson_start", "course": s.slug, "lesson": "4040404"},
 			}}
 			answer := w.ask("student", http.MethodPost, "/analytics/events/", body)
 			require.Equal(t, http.StatusAccepted, answer.Code, answer.Body)
@@ -211,6 +213,7 @@ func TestTheCollectorTakesWhatClientsSee(t *testing.T) {
 			}
 			require.Equal(t, []string{
 				"4 analytics.server_only", "5 courses.not_found", "6 courses.not_found", "7 invalid", "8 invalid", "9 invalid", "10 invalid", "11 invalid",
+				"12 courses.lesson_not_found", "13 courses.lesson_not_found",
 			}, why)
 
 			// The same events again, as a browser sends them that leaves the page, of nobody.

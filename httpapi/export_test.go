@@ -4,6 +4,9 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"github.com/ustat/ustat"
+	"github.com/ustat/ustat/i18n"
 )
 
 // Unencodable is an API with an operation, GET /broken/, whose answer has a time that
@@ -13,7 +16,11 @@ func Unencodable(opts *Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := newAPI(nil, options)
+	messages, err := i18n.NewCatalog(nil)
+	if err != nil {
+		return nil, err
+	}
+	a := newAPI(&ustat.Platform{Messages: messages}, options)
 	type view struct {
 		At time.Time `json:"at"`
 	}

@@ -28,7 +28,7 @@ var (
 	cyrillic = regexp.MustCompile(`\p{Cyrillic}`)
 	latin    = regexp.MustCompile(`[A-Za-z]+`)
 	// names are the words that are written alike in Russian.
-	names = regexp.MustCompile(`^(JSON|UTF|UTC|BCP|ISO|CSV|csv|application|json|If|Match|Authorization|Bearer|null|https|TrueType|ru|pt|BR|a|z|T|Z|q|s|n|limit|teacher|issuer|date|code|day|month|year|amount|currency)$`)
+	names = regexp.MustCompile(`^(JSON|UUID|Europe|Moscow|UTF|UTC|BCP|ISO|CSV|csv|application|json|If|Match|Authorization|Bearer|null|https|TrueType|ru|pt|BR|a|z|T|Z|q|s|n|limit|teacher|issuer|date|code|day|month|year|amount|currency)$`)
 )
 
 func assertRussian(t *testing.T, text, what string) {

@@ -29,6 +29,11 @@ func (migrateCmd) Run(ctx context.Context, p *program) (err error) {
 	if err != nil {
 		return err
 	}
+	shard, err := backend.Analytics.Migrate(ctx)
+	if err != nil {
+		return err
+	}
+	applied = append(applied, shard...)
 	for _, name := range applied {
 		fmt.Fprintln(p.stdout, "applied", name)
 	}

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"encoding/csv"
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/accounts"
+	"github.com/ustat/ustat/analytics"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/storage"
 	"github.com/ustat/ustat/transfer"
@@ -45,8 +48,57 @@ func (p *program) fillDemo(ctx context.Context, platform *ustat.Platform, backen
 			return err
 		}
 	}
+	if err := trackDemo(ctx, platform, backend); err != nil {
+		return err
+	}
 	p.log.InfoContext(ctx, "filled the empty database with demo data", "rows", report.Total().Inserted)
 	return nil
+}
+
+// trackDemo tracks views: of each learner on the day before they enrolled, and of three
+// visitors in the week before. Enrollments and what follows them are tracked by the
+// platform, as after any import.
+func trackDemo(ctx context.Context, platform *ustat.Platform, backend *storage.Backend) error {
+	text, err := demoFiles.ReadFile("demo/enrollments.csv")
+	if err != nil {
+		return err
+	}
+	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	if err != nil {
+		return err
+	}
+	const course, user, enrolled = 0, 1, 4 // columns
+	var slugs, names []string
+	for _, row := range rows[1:] {
+		slugs, names = append(slugs, row[course]), append(names, row[user])
+	}
+	ids, err := platform.Courses.CourseIDs(ctx, slugs)
+	if err != nil {
+		return err
+	}
+	learners, err := backend.Accounts.UsersByName(ctx, names, nil)
+	if err != nil {
+		return err
+	}
+	users := map[string]core.UserID{}
+	for _, u := range learners {
+		users[u.Username] = u.ID
+	}
+	var events []analytics.Event
+	for n, row := range rows[1:] {
+		at, err := time.Parse(time.RFC3339, row[enrolled])
+		if err != nil {
+			return err
+		}
+		view := analytics.Event{Type: analytics.View, Course: ids[row[course]], User: users[row[user]], OccurredAt: at.AddDate(0, 0, -1)}
+		events = append(events, view)
+		for visitor := range 3 {
+			view.User, view.Session, view.OccurredAt = 0, fmt.Sprintf("visit-%d-%d", n, visitor), at.AddDate(0, 0, -2-visitor)
+			events = append(events, view)
+		}
+	}
+	_, err = platform.Analytics.Track(ctx, analytics.Durable, events...)
+	return err
 }
 
 // isEmpty reports whether the database has neither a user nor a category.

@@ -269,6 +269,15 @@ func TestAReportIsWrittenAndFetched(t *testing.T) {
 		return answer
 	}
 	token = ask(http.MethodPost, "/api/v1/auth/login/", `{"username":"dmitry-orlov","password":"demo"}`)["access_token"].(string)
+	// The demonstration has views, and what was imported is tracked by a job.
+	require.Eventually(t, func() bool {
+		best := ask(http.MethodGet, "/api/v1/analytics/courses/?sort=revenue&currency=RUB&limit=1", "")["results"].([]any)
+		if len(best) == 0 {
+			return false
+		}
+		first := best[0].(map[string]any)
+		return first["views"].(float64) > 0 && first["enrollments"].(float64) > 0 && len(first["revenue"].([]any)) > 0
+	}, 30*time.Second, 50*time.Millisecond, "%s", &errs)
 	id := ask(http.MethodPost, "/api/v1/analytics/reports/", `{"kind":"courses","format":"csv"}`)["id"].(string)
 	var report map[string]any
 	require.Eventually(t, func() bool {

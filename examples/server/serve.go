@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ustat/ustat"
+	"github.com/ustat/ustat/analytics/chart"
 	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/courses/certificate"
 	"github.com/ustat/ustat/httpapi"
@@ -68,6 +69,7 @@ func (c *serveCmd) Run(ctx context.Context, p *program) (err error) {
 	}
 	platform, backend, err := p.start(ctx, &ustat.Config{
 		Payments: payments, Queue: queue, TaskConcurrency: c.Tasks, Files: files, ReportFormats: []reports.Format{xlsx.Format}, Certificates: certificates,
+		Charts: chart.Painter{},
 	})
 	if err != nil {
 		return err

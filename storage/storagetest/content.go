@@ -81,6 +81,21 @@ func (s suite) content() {
 		require.NoError(t, err)
 		require.Empty(t, all)
 	})
+	s.run("LessonCourses returns the courses of the lessons that exist, by one statement", func(t *testing.T, b *storage.Backend) {
+		one, other, m := book(t, b)
+		made := insertLessons(t, b,
+			courses.Lesson{CourseID: one.ID, ModuleID: m[0].ID, Title: "1", Kind: courses.Text, Position: 1, Version: 1},
+			courses.Lesson{CourseID: other.ID, ModuleID: m[3].ID, Title: "2", Kind: courses.Text, Position: 1, Version: 1},
+		)
+		ctx, queries := storage.CountQueries(timeout(t))
+		got, err := b.Courses.LessonCourses(ctx, []courses.LessonID{made[1].ID, made[0].ID, 404404, made[0].ID})
+		require.NoError(t, err)
+		require.Equal(t, map[courses.LessonID]courses.CourseID{made[0].ID: one.ID, made[1].ID: other.ID}, got)
+		require.Equal(t, 1, queries.Count())
+		none, err := b.Courses.LessonCourses(timeout(t), nil)
+		require.NoError(t, err)
+		require.Empty(t, none)
+	})
 	s.run("a taken position of a module is ErrPositionTaken, adds none and leaves the Tx usable", func(t *testing.T, b *storage.Backend) {
 		one, other, _ := book(t, b)
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {

@@ -50,6 +50,28 @@ func (r coursesReader) RefsByTeachers(ctx context.Context, teachers []core.UserI
 	return readAll(ctx, r.session, selectRefs+where+" ORDER BY id DESC LIMIT ?", append(args, limit), scanRef)
 }
 
+// LessonCourses implements courses.CourseReader.
+func (r coursesReader) LessonCourses(ctx context.Context, ids []courses.LessonID) (map[courses.LessonID]courses.CourseID, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	type placed struct {
+		lesson courses.LessonID
+		course courses.CourseID
+	}
+	where, args := in(r.db, "id", ids)
+	found, err := readAll(ctx, r.session, "SELECT id, course_id FROM ustat_lessons WHERE "+where, args,
+		func(rows *sql.Rows, p *placed) error { return rows.Scan(&p.lesson, &p.course) })
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[courses.LessonID]courses.CourseID, len(found))
+	for _, p := range found {
+		of[p.lesson] = p.course
+	}
+	return of, nil
+}
+
 // ReviewNumbers implements courses.CourseReader.
 func (r coursesReader) ReviewNumbers(ctx context.Context, ids []courses.CourseID) (map[courses.CourseID]courses.ReviewNumbers, error) {
 	if len(ids) == 0 {

@@ -155,7 +155,10 @@ func (s session) keptScan(ctx context.Context, dest any, query string, args ...a
 		return s.fail(ctx, err)
 	}
 	defer rows.Close()
-	return s.fail(ctx, s.db.bun.ScanRows(ctx, rows, dest))
+	if err := s.db.bun.ScanRows(ctx, rows, dest); err != nil {
+		return s.fail(ctx, err)
+	}
+	return s.fail(ctx, rows.Err())
 }
 
 func (s session) execute(ctx context.Context, conn bun.IConn, query string, args []any) (sql.Result, error) {
