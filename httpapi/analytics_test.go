@@ -104,8 +104,10 @@ func TestTheAnalyticsOfACourse(t *testing.T) {
 			require.Equal(t, []any{object{"amount_minor": json.Number("600"), "currency": "USD"}}, months[0]["revenue"])
 
 			require.Equal(t, []map[string]any{
-				{"step": "view", "people": json.Number("2")}, {"step": "enroll", "people": json.Number("1")},
-				{"step": "start", "people": json.Number("1")}, {"step": "complete", "people": json.Number("1")},
+				{"step": "view", "people": json.Number("2")},
+				{"step": "enroll", "people": json.Number("1")},
+				{"step": "start", "people": json.Number("1")},
+				{"step": "complete", "people": json.Number("1")},
 			}, w.results("owner", path+"funnel/"))
 			require.Equal(t, []map[string]any{{"lesson": s.lessons[0], "started": json.Number("1"), "completed": json.Number("1")}}, w.results("owner", path+"dropout/"))
 			weeks := w.results("owner", path+"retention/?from=2026-02-02T00:00:00Z&to=2026-02-09T00:00:00Z")
