@@ -23,6 +23,9 @@ func (w Weights) byKind() [Complete + 1]float64 {
 // base is what every model here keeps: the courses, what each learner did, how popular
 // courses are and, where the strategy asks for them, the pairs.
 type base struct {
+	// updates is held by an update before mu, and by Save: while it is taken no writer waits at mu, where
+	// one would hold up the requests behind it.
+	updates   sync.Mutex
 	mu        sync.RWMutex // held to read by requests, to write by updates
 	weights   [Complete + 1]float64
 	units     [Complete + 1]uint32
@@ -38,6 +41,16 @@ func newBase(weights [Complete + 1]float64) *base {
 	b := &base{weights: weights, catalogue: newCatalogue(), content: newContent(), learners: ledger{}}
 	b.units = newGains(pairOptions{}, weights).kind
 	return b
+}
+
+// lock begins an update, and returns what ends it.
+func (b *base) lock() (unlock func()) {
+	b.updates.Lock()
+	b.mu.Lock()
+	return func() {
+		b.mu.Unlock()
+		b.updates.Unlock()
+	}
 }
 
 // number returns the number of a course and gives it room in every part.
@@ -105,7 +118,7 @@ func (b *base) readHistories(ctx context.Context, src Source, report func(Progre
 			err = ctx.Err()
 		}
 		if err == nil {
-			err = in.check()
+			err = in.checkUser()
 		}
 		if err != nil {
 			return nil, nil, err

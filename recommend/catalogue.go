@@ -25,6 +25,9 @@ func (c *catalogue) number(id courses.CourseID) (uint32, error) {
 	if i, ok := c.index[id]; ok {
 		return i, nil
 	}
+	if id <= 0 {
+		return 0, core.Invalid("course", "min", "1", strconv.FormatInt(int64(id), 10), "is no id of a course")
+	}
 	if len(c.ids) >= MaxItems {
 		return 0, core.Invalid("course", "max", strconv.Itoa(MaxItems), strconv.Itoa(len(c.ids)+1), "there are too many courses for a model")
 	}

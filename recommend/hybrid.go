@@ -160,17 +160,3 @@ func (m *hybridModel) Similar(_ context.Context, course courses.CourseID, k int,
 	}
 	return out, nil
 }
-
-// between returns the similarity of two courses, 0 to 1.
-func (c *content) between(i, j uint32) float64 {
-	sum := 0.0
-	for _, f := range c.of[i] {
-		if _, both := slices.BinarySearch(c.of[j], f); both {
-			sum += c.weight[f] * c.weight[f]
-		}
-	}
-	if sum == 0 {
-		return 0
-	}
-	return sum / (c.norm[i] * c.norm[j])
-}
