@@ -68,7 +68,7 @@ func (b *base) number(id courses.CourseID) (uint32, error) {
 }
 
 // read fills a base from a source, and returns all histories for counting.
-func (b *base) read(ctx context.Context, src Source, report func(Progress)) (*histories, error) {
+func (b *base) read(ctx context.Context, src Source, report func(Progress)) (histories, error) {
 	if err := b.readItems(ctx, src); err != nil {
 		return nil, err
 	}
@@ -77,9 +77,8 @@ func (b *base) read(ctx context.Context, src Source, report func(Progress)) (*hi
 		return nil, err
 	}
 	for l, user := range users {
-		h := all.of(l)
-		b.learners[user] = h[:len(h):len(h)]
-		b.count(h)
+		b.learners[user] = all[l]
+		b.count(all[l])
 	}
 	return all, nil
 }
@@ -101,14 +100,15 @@ func (b *base) readItems(ctx context.Context, src Source) error {
 }
 
 // readHistories reads learner after learner; of one longer than MaxHistory the newest entries count.
-func (b *base) readHistories(ctx context.Context, src Source, report func(Progress)) (*histories, []core.UserID, error) {
-	all := newHistories()
+func (b *base) readHistories(ctx context.Context, src Source, report func(Progress)) (histories, []core.UserID, error) {
+	var all histories
+	var room arena
 	var users []core.UserID
 	var current []entry // of the last of users
 	end := func() {
 		if len(users) > 0 {
 			h := condense(current, b.catalogue.ids)
-			all.add(h[max(0, len(h)-MaxHistory):])
+			all = append(all, room.keep(h[max(0, len(h)-MaxHistory):]))
 			current = current[:0]
 		}
 	}

@@ -60,7 +60,7 @@ func (h *Hybrid) Train(ctx context.Context, src Source, report func(Progress)) (
 }
 
 // countPairs counts all pairs, and finds the best of each course.
-func (b *base) countPairs(ctx context.Context, all *histories, o pairOptions, report func(Progress)) (*pairTable, error) {
+func (b *base) countPairs(ctx context.Context, all histories, o pairOptions, report func(Progress)) (*pairTable, error) {
 	tell(report, "count", 0, b.catalogue.len())
 	t := newPairTable(b, all, o)
 	for i := range uint32(b.catalogue.len()) {

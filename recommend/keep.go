@@ -142,14 +142,13 @@ func (b *base) loadItems(d *decoder) {
 }
 
 func (b *base) loadLearners(d *decoder) {
-	all := newHistories()
-	var users []core.UserID
+	var room arena
+	var h []entry
 	user := core.UserID(0)
 	for range d.uint(MaxLearners) {
 		user += core.UserID(d.uint(math.MaxInt64))
-		users = append(users, user)
 		at := uint64(0)
-		var h []entry
+		h = h[:0]
 		for range d.uint(MaxHistory) {
 			e := entry{courseKind: uint32(d.uint(math.MaxUint32))}
 			at += d.uint(math.MaxUint32)
@@ -162,11 +161,11 @@ func (b *base) loadLearners(d *decoder) {
 			}
 			h = append(h, e)
 		}
-		all.add(h)
-	}
-	for l, user := range users {
-		h := all.of(l)
-		b.learners[user] = h[:len(h):len(h)]
+		if _, twice := b.learners[user]; twice || len(h) == 0 {
+			d.fail(ErrBrokenModel)
+			return
+		}
+		b.learners[user] = room.keep(h)
 		b.count(h)
 	}
 }
