@@ -77,7 +77,7 @@ type Item struct {
 const (
 	MaxItems      = 1 << 20 // courses
 	MaxLearners   = 1 << 28
-	MaxHistory    = 10_000 // entries of one learner that count; older ones are left out of a Request, and refused by Observe
+	MaxHistory    = 10_000 // courses of one learner: older ones are left out of a Request and a training, and one more is refused by Observe
 	MaxK          = 1_000  // of a Request
 	MaxFeatures   = 256    // words, concepts and categories of an Item that count
 	MaxPreference = 1_000  // categories in a Request

@@ -325,7 +325,11 @@ func TestBadRequestsAreRefused(t *testing.T) {
 	each(t, func(t *testing.T, s recommend.Strategy) {
 		m := train(t, s, source{})
 		for _, r := range []recommend.Request{
-			{}, {K: -1}, {K: recommend.MaxK + 1}, {K: 1, Diversity: 2}, {K: 1, Diversity: -1},
+			{},
+			{K: -1},
+			{K: recommend.MaxK + 1},
+			{K: 1, Diversity: 2},
+			{K: 1, Diversity: -1},
 			{K: 1, History: []recommend.Interaction{{Course: 1, At: time.Unix(1, 0)}}},
 			{K: 1, At: time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC)},
 		} {
