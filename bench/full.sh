@@ -14,7 +14,7 @@ section() { # title, command...
 	shift
 	{
 		printf '\n## %s\n\n`%s`\n\n```\n' "$title" "$*"
-		"$@" 2>&1 | grep -aE 'Benchmark|ratio|rows/s|^ok|^---|FAIL|seed|SEED|acknowledged|effects|writers|kills|cuts|faults|peak|refused|beside|pgtest:|students that' | sed "s#/usr/lib/[^ ]*#…#" || true
+		"$@" 2>&1 | grep -aE 'Benchmark|ratio|rows/s|^ok|^---|FAIL|seed|SEED|acknowledged|effects|writers|kills|cuts|faults|peak|refused|beside|pgtest:|students that|seconds of a processor|NDCG@10' | sed "s#/usr/lib/[^ ]*#…#" || true
 		printf '```\n'
 	} >>"$work"
 }
@@ -37,6 +37,7 @@ section "From a commit to its handler" go test -run '^$' -bench PickUp -benchtim
 section "Processes that are killed, stopped and crowded" go test -run 'SIGKILL|SIGTERM|TwoProcesses|BusyFile' -v -count=1 -timeout 60m .
 section "A list of courses beside 500 sign-ins, under load" go test -run '^$' -bench ListBesideLogins -benchtime 1x -timeout 30m ./bench
 section "Signing in, roles and tokens" go test -run . -v -count=1 -timeout 30m ./accounts
+section "Recommendations: quality and costs" go test -run 'Quality|Costs' -v -count=1 -timeout 60m ./recommend ./recommend/evaluate
 section "Authoring" go test -run . -skip 'NeverMoreThanTheCapacity' -v -count=1 -timeout 60m ./courses ./courses/richtext
 section "Learning beside hand-written handlers" go test -run '^$' -bench Learning -benchtime 3000x -timeout 30m ./bench
 section "Import of enrollments" go test -run '^$' -bench Enrollments -benchtime 3x -timeout 30m ./transfer

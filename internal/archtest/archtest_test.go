@@ -64,6 +64,10 @@ var rules = []rule{
 	{[]string{"analytics"}, with(everywhereBelowTransport, map[string]string{module + "/reports": "a program with analytics compiles no reports"})},
 	{[]string{"analytics/chart"}, without(everywhereBelowTransport, module+"/storage")},
 	{[]string{"analytics", ".", "httpapi"}, map[string]string{"github.com/go-analyze": "charts are a sub-package's"}},
+	{[]string{"recommend/..."}, with(everywhereBelowTransport, map[string]string{
+		module + "/reviews": "a model is told the ratings of a course; it asks no service",
+		module + "/tasks":   "training is called by a job and knows none",
+	})},
 	{[]string{"courses", "."}, map[string]string{"codeberg.org/go-pdf": "the document of a certificate is a sub-package's", "golang.org/x/image": "the document of a certificate is a sub-package's"}},
 	{[]string{"blob"}, with(everywhereBelowTransport, map[string]string{
 		module + "/accounts": "files know no domain", module + "/courses": "files know no domain", "github.com/minio": "a program that keeps its files in a folder compiles no S3",
@@ -131,7 +135,7 @@ func TestDomainsImportFewModules(t *testing.T) {
 	}
 	// Rich text: the sanitizer with its own, and the parser of Markdown.
 	richText := []string{"github.com/microcosm-cc/bluemonday", "github.com/aymerick/douceur", "github.com/gorilla/css", "github.com/yuin/goldmark"}
-	for _, pattern := range []string{"core/...", "accounts", "courses/...", "reviews", "analytics", "tasks", "blob", "reports", "i18n"} {
+	for _, pattern := range []string{"core/...", "accounts", "courses/...", "reviews", "analytics", "recommend/...", "tasks", "blob", "reports", "i18n"} {
 		for _, pkg := range list(t, pattern) {
 			for _, dep := range pkg.Deps {
 				first, _, _ := strings.Cut(dep, "/")
@@ -146,7 +150,7 @@ func TestDomainsImportFewModules(t *testing.T) {
 				if pkg.ImportPath == module+"/analytics" || pkg.ImportPath == module+"/reports" { // sketches of unique viewers, and what that library imports
 					prefixes = append(prefixes[:len(prefixes):len(prefixes)], "github.com/axiomhq/hyperloglog", "github.com/dgryski/go-metro", "github.com/kamstrup/intmap")
 				}
-				if strings.HasPrefix(pkg.ImportPath, module+"/courses") || pkg.ImportPath == module+"/reviews" || pkg.ImportPath == module+"/analytics" || pkg.ImportPath == module+"/reports" {
+				if strings.HasPrefix(pkg.ImportPath, module+"/courses") || strings.HasPrefix(pkg.ImportPath, module+"/recommend") || pkg.ImportPath == module+"/reviews" || pkg.ImportPath == module+"/analytics" || pkg.ImportPath == module+"/reports" {
 					prefixes = slices.Concat(prefixes, richText)
 				}
 				for _, prefix := range prefixes {
