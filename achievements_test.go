@@ -170,7 +170,7 @@ func TestAchievementsComeByEventsOnceFromTwoProcesses(t *testing.T) {
 			}
 			c.update(func(ctx context.Context, tx courses.Tx) error {
 				done := courses.LessonProgress{Enrollment: streak.ID, Lesson: courses.LessonID(d + 1), CompletedAt: start.AddDate(0, 0, d)}
-				if _, err := tx.AddProgress(ctx, []courses.LessonProgress{done}); err != nil {
+				if _, err := tx.CompleteLesson(ctx, done); err != nil {
 					return err
 				}
 				return c.tell(ctx, tx, courses.EventLessonCompleted, streak)

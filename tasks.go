@@ -74,6 +74,23 @@ const RatingsTask = "ustat.ratings"
 // anew, once a day, and repairs what differs.
 const RecountTask = "ustat.recount"
 
+// RollupsTask is the name of the periodic work that counts all courses anew beside what
+// they are listed with, once a day, and logs what differs. ReconcileTask and RecountTask
+// repair it.
+const RollupsTask = "ustat.rollups"
+
+// refreshRollups compares the numbers of courses with what is counted of them.
+func (p *Platform) refreshRollups(ctx context.Context, _ time.Time) error {
+	if err := p.Courses.RefreshRollups(core.WithOperation(ctx, RollupsTask)); err != nil {
+		return err
+	}
+	wrong, err := p.Courses.WrongStats(ctx, accounts.System)
+	for _, r := range wrong[:min(10, len(wrong))] {
+		p.config.Logger.WarnContext(ctx, "a course is listed with other numbers than it has", "course", r.Course, "listed", r.Listed, "counted", r.Counted, "courses", len(wrong))
+	}
+	return err
+}
+
 // recount repairs the numbers of reviews, and tells the operator that it had to.
 func (p *Platform) recount(ctx context.Context, _ time.Time) error {
 	found, err := p.Reviews.RecomputeAggregates(ctx, accounts.System, true)
@@ -208,6 +225,7 @@ func (p *Platform) addBuiltIn() error {
 		{Name: CleanupTask, Every: time.Hour, Timeout: 10 * time.Minute, Do: p.cleanup},
 		{Name: ReconcileTask, Every: day, Timeout: 10 * time.Minute, Do: p.reconcile},
 		{Name: RecountTask, Every: day, Timeout: time.Hour, Do: p.recount},
+		{Name: RollupsTask, Every: day, Timeout: time.Hour, Do: p.refreshRollups},
 	}
 	if len(p.config.Payments) > 0 {
 		periodic = append(periodic, tasks.Periodic{Name: OrdersTask, Every: time.Minute, Timeout: 10 * time.Minute, Do: p.settleOrders})

@@ -25,7 +25,7 @@ import (
 )
 
 // The school of BenchmarkLearning: each side has learners of its own, half of whom are
-// enrolled in everything.
+// enrolled in everything. Others have done half of every course before.
 const (
 	learnCallers = 16 // one learner each
 	learnCourses = 400
@@ -97,7 +97,7 @@ func school(b *testing.B) string {
 	require.NoError(b, err)
 	hash, err := hasher.Hash(b.Context(), learnWord)
 	require.NoError(b, err)
-	var users, courses, modules, lessons, enrollments strings.Builder
+	var users, courses, modules, lessons, enrollments, progress strings.Builder
 	users.WriteString("username,email,role,full_name,bio,password_hash\nteacher,teacher@example.org,teacher,Teacher,,\n")
 	for _, group := range []string{"hand-fresh", "hand-old", "named-fresh", "named-old", "token-fresh", "token-old"} {
 		for i := range learnCallers {
@@ -108,6 +108,10 @@ func school(b *testing.B) string {
 	modules.WriteString("course,position,title\n")
 	lessons.WriteString("course,module_position,position,title,kind,content,duration_seconds\n")
 	enrollments.WriteString("course,user,price_paid,currency,enrolled_at\n")
+	progress.WriteString("course,user,module_position,position,completed_at\n")
+	for i := range learnCallers {
+		fmt.Fprintf(&users, "other-%d,other-%d@example.org,student,,,\n", i, i)
+	}
 	for i := range learnCourses {
 		fmt.Fprintf(&courses, "free-%d,Course %d,Words about it,en,all,teacher,0,USD,published,,%s\n", i, i, learnAt)
 		fmt.Fprintf(&modules, "free-%d,1,One\n", i)
@@ -115,6 +119,10 @@ func school(b *testing.B) string {
 			fmt.Fprintf(&lessons, "free-%d,1,%d,Lesson,text,Words,60\n", i, n+1)
 		}
 		for caller := range learnCallers {
+			fmt.Fprintf(&enrollments, "free-%d,other-%d,0,USD,%s\n", i, caller, learnAt)
+			for n := range learnLessons / 2 {
+				fmt.Fprintf(&progress, "free-%d,other-%d,1,%d,%s\n", i, caller, n+1, learnAt)
+			}
 			for _, name := range []string{"hand", "named", "token"} {
 				fmt.Fprintf(&enrollments, "free-%d,%s-old-%d,0,USD,%s\n", i, name, caller, learnAt)
 			}
@@ -122,7 +130,7 @@ func school(b *testing.B) string {
 	}
 	dir := b.TempDir()
 	for name, text := range map[string]string{
-		"categories.csv": "slug,name,parent\nall,All,\n", "users.csv": users.String(), "courses.csv": courses.String(), "modules.csv": modules.String(), "lessons.csv": lessons.String(), "enrollments.csv": enrollments.String(),
+		"categories.csv": "slug,name,parent\nall,All,\n", "users.csv": users.String(), "courses.csv": courses.String(), "modules.csv": modules.String(), "lessons.csv": lessons.String(), "enrollments.csv": enrollments.String(), "progress.csv": progress.String(),
 	} {
 		require.NoError(b, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}

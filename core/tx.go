@@ -86,6 +86,9 @@ type Tx interface {
 	// ForgetKeys removes up to limit idempotency keys of before, the oldest first, and
 	// returns how many.
 	ForgetKeys(ctx context.Context, before time.Time, limit int) (int, error)
+	// ForgetScope removes up to limit idempotency keys whose scopes begin with prefix, with
+	// their answers, and returns how many.
+	ForgetScope(ctx context.Context, prefix string, limit int) (int, error)
 }
 
 // Outbox is what every Store implements so that its events can be delivered.

@@ -89,7 +89,7 @@ func (s *Service) Bookmarks(ctx context.Context, by core.Actor, page core.Page) 
 	marked := Page[Course]{Items: make([]Course, len(hits.Items)), Next: hits.Next}
 	for i, h := range hits.Items {
 		marked.Items[i] = h.Course
-		marked.Items[i].refresh()
+		may.shown(&marked.Items[i])
 	}
 	return marked, s.nameTeachers(ctx, marked.Items)
 }

@@ -30,7 +30,7 @@ type Certificate struct {
 	Code       string // 20 characters of Crockford's base 32, by which anybody verifies it
 	Name       string // of the learner
 	Course     string // the title
-	Slug       string // of the course now, filled on reading
+	Slug       string // of the course now, empty while it is not published; filled on reading
 	Teacher    string // name of the teacher
 	Language   string // of the course
 	Completed  time.Time

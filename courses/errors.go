@@ -88,6 +88,8 @@ var (
 	ErrEntitled = &core.Error{Kind: core.KindConflict, Code: "courses.entitled", Message: "the user has a right to this course already: enroll"}
 	// ErrFree is for an order of a course that costs nothing.
 	ErrFree = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.free", Message: "the course costs nothing: enroll"}
+	// ErrTooManyOrders is for one more than MaxOpenOrders.
+	ErrTooManyOrders = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.too_many_orders", Message: "too many orders of the user wait for their money: pay one, or try again later"}
 	// ErrPaymentRefused is for a payment that its provider does not take.
 	ErrPaymentRefused = &core.Error{Kind: core.KindFailedPrecondition, Code: "courses.payment_refused", Message: "the provider of payments refuses this payment"}
 	// ErrOrderState is for what an order in its status does not allow.

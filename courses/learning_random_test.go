@@ -2,8 +2,6 @@ package courses_test
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -14,127 +12,6 @@ import (
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 )
-
-// TestNeverMoreThanTheCapacity sends callers at a course of ten seats, round after
-// round: they come, give up, are thrown out and given seats, many at once, and callers
-// go away in the middle. The seats are counted after each round, and the events of all
-// of it are played over a list in memory, which says who must be let in next.
-func TestNeverMoreThanTheCapacity(t *testing.T) {
-	onBoth(t, func(t *testing.T, w *world) {
-		r := random(t)
-		w.shelf(t)
-		const capacity = 10
-		callers, rounds := 60, 4
-		if scale() > 1 {
-			callers, rounds = 1000, 50*scale()
-		}
-		people := w.students(t, callers)
-		c := w.free(t, "Ten seats")
-		w.capacity(t, c, capacity)
-		w.told(t)
-		db := w.beside(t)
-		list := waitingList{}
-		for round := range rounds {
-			order := r.Perm(callers)
-			does := make([]int, callers)
-			for i := range does {
-				does[i] = r.IntN(10)
-			}
-			at := make(chan struct{}, 40) // at once: PostgreSQL has so many connections
-			errs := together(callers, func(i int) error {
-				at <- struct{}{}
-				defer func() { <-at }()
-				who := people[order[i]]
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				switch does[i] {
-				case 0, 1:
-					_, err := w.Cancel(ctx, who, c.Slug, "")
-					return ignore(err, courses.ErrEnrollmentNotFound)
-				case 2:
-					_, err := w.Cancel(ctx, w.admin, c.Slug, fmt.Sprintf("learner-%d", order[i]))
-					return ignore(err, courses.ErrEnrollmentNotFound)
-				case 3:
-					_, err := w.Grant(ctx, w.ann, c.Slug, fmt.Sprintf("learner-%d", order[i]))
-					return err
-				case 4:
-					go cancel() // somewhere in the middle, or before, or after
-				}
-				_, err := w.Enroll(ctx, who, c.Slug, "")
-				return ignore(err, context.Canceled)
-			})
-			require.NoError(t, errors.Join(errs...))
-			var seated, waiting int
-			require.NoError(t, db.QueryRow("SELECT coalesce(sum(CASE WHEN status IN ('active', 'completed') THEN 1 ELSE 0 END), 0),"+
-				" coalesce(sum(CASE WHEN status = 'waiting' THEN 1 ELSE 0 END), 0) FROM ustat_enrollments WHERE course_id = $1", int64(c.ID)).Scan(&seated, &waiting))
-			require.LessOrEqual(t, seated, capacity)
-			require.True(t, seated == capacity || waiting == 0, "%d wait and %d are seated", waiting, seated)
-			list.play(t, w.told(t))
-			require.Equal(t, []int{seated, waiting}, []int{len(list.seated), len(list.waiting)}, "after round %d", round)
-			require.NoError(t, w.backend.Verify(t.Context()))
-		}
-		t.Logf("%d callers, %d rounds: %d effects, %d were let in from the waiting list", callers, rounds, list.events, list.promoted)
-		require.NotZero(t, list.promoted)
-	})
-}
-
-func ignore(err, expected error) error {
-	if errors.Is(err, expected) {
-		return nil
-	}
-	return err
-}
-
-// told returns the events that wait, in the order in which they happened: each is of
-// a time of its own, taken under the course's lock.
-func (w *world) told(t testing.TB) []core.Event {
-	t.Helper()
-	var all []core.Event
-	for {
-		pending, err := w.backend.Courses.Pending(t.Context(), 1000)
-		require.NoError(t, err)
-		for _, e := range pending {
-			require.NoError(t, w.backend.Courses.Done(t.Context(), e.ID))
-		}
-		if all = append(all, pending...); len(pending) < 1000 {
-			break
-		}
-	}
-	slices.SortStableFunc(all, func(a, b core.Event) int { return a.At.Compare(b.At) })
-	return all
-}
-
-// waitingList is what a course's seats must be after its events.
-type waitingList struct {
-	seated, waiting  []courses.EnrollmentID
-	events, promoted int
-}
-
-func (l *waitingList) play(t testing.TB, events []core.Event) {
-	t.Helper()
-	for _, event := range events {
-		var e courses.LearningChanged
-		require.NoError(t, json.Unmarshal(event.Payload, &e))
-		l.events++
-		switch event.Type {
-		case courses.EventEnrolled:
-			require.Empty(t, l.waiting, "somebody came in before those who wait")
-			l.seated = append(l.seated, e.Enrollment)
-		case courses.EventWaitlisted:
-			l.waiting = append(l.waiting, e.Enrollment)
-		case courses.EventPromoted:
-			require.Equal(t, l.waiting[0], e.Enrollment, "who has waited longest is the first")
-			l.waiting, l.seated = l.waiting[1:], append(l.seated, e.Enrollment)
-			l.promoted++
-		case courses.EventCancelled:
-			gone := func(id courses.EnrollmentID) bool { return id == e.Enrollment }
-			require.True(t, slices.ContainsFunc(l.seated, gone) || slices.ContainsFunc(l.waiting, gone))
-			l.seated, l.waiting = slices.DeleteFunc(l.seated, gone), slices.DeleteFunc(l.waiting, gone)
-		default:
-			t.Fatalf("%s is no event of this test", event.Type)
-		}
-	}
-}
 
 // TestProgressAfterAnything plays random sequences of what learners and authors do,
 // and looks after each step: progress is within 0 and 100 and what a count says,

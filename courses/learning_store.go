@@ -20,8 +20,8 @@ type EnrollmentQuery struct {
 	Limit  int
 }
 
-// BookmarkQuery asks for the bookmarks of a user: of published courses, of archived
-// ones in which they are seated, and of those of Teachers, where nil is everyone's.
+// BookmarkQuery asks for the bookmarks of a user: of published courses, of those in
+// which they are seated, and of those of Teachers, where nil is everyone's.
 type BookmarkQuery struct {
 	User     core.UserID
 	Teachers []core.UserID
@@ -29,11 +29,22 @@ type BookmarkQuery struct {
 	Limit    int
 }
 
+// Attendance is a learner before a lesson.
+type Attendance struct {
+	Enrollment Enrollment
+	Course     Course
+	Lesson     Lesson
+}
+
 // LearningReader reads who takes what, and how far they are. What it returns as filled
 // on reading is counted in the statement that reads it.
 type LearningReader interface {
 	// EnrollmentByID returns an enrollment, or fails with ErrEnrollmentNotFound.
 	EnrollmentByID(ctx context.Context, id EnrollmentID) (Enrollment, error)
+	// Attendance returns an enrollment with its course and one of its lessons, by one
+	// statement, or fails with ErrEnrollmentNotFound. The enrollment's Lessons and Done and
+	// the course's Tags are not filled. Where the course has no such lesson, that is empty.
+	Attendance(ctx context.Context, id EnrollmentID, lesson LessonID) (Attendance, error)
 	// LearnerOf returns what a user is to a course, by one statement.
 	LearnerOf(ctx context.Context, course CourseID, user core.UserID) (Learner, error)
 	// Enrollments returns up to q.Limit enrollments behind q.After, by one statement.
@@ -57,9 +68,9 @@ type LearningReader interface {
 	// NextLesson returns the first lesson, by module position and position, that an
 	// enrollment has not completed, or 0 where there is none.
 	NextLesson(ctx context.Context, id EnrollmentID) (LessonID, error)
-	// Prerequisites returns the slugs and ids of the courses that come before one, in
-	// order of their ids.
-	Prerequisites(ctx context.Context, course CourseID) ([]Course, error)
+	// Prerequisites returns the courses that come before one, in order of their ids, by
+	// one statement.
+	Prerequisites(ctx context.Context, course CourseID) ([]Ref, error)
 	// Unmet returns the ids of the prerequisites of a course that a user has not
 	// completed, in order. What was completed and refunded since does not count.
 	Unmet(ctx context.Context, course CourseID, user core.UserID) ([]CourseID, error)
@@ -86,6 +97,9 @@ type LearningWriter interface {
 	// InsertEnrollments adds enrollments and returns them with ids, in order. A user who
 	// has one of the course already is ErrEnrolled, and adds none.
 	InsertEnrollments(ctx context.Context, list []Enrollment) ([]Enrollment, error)
+	// AddEnrollment is InsertEnrollments of one, to a course that its caller has read by
+	// SeatsForUpdate and so has locked, whose trend it writes.
+	AddEnrollment(ctx context.Context, e Enrollment, trend int64) (Enrollment, error)
 	// UpdateEnrollments writes all but Course, User and what is filled on reading. A
 	// missing one is ErrEnrollmentNotFound.
 	UpdateEnrollments(ctx context.Context, list []Enrollment) error
@@ -95,9 +109,10 @@ type LearningWriter interface {
 	// paid, those are passed over whose Source is SourceFree and who have no Entitlement.
 	// Its caller holds the course's lock.
 	Promote(ctx context.Context, course CourseID, n int, paid bool, at time.Time) ([]Enrollment, error)
-	// AddProgress adds completed lessons, by as many statements as their blocks need,
-	// and returns how many were new. A time that is stored stays.
-	AddProgress(ctx context.Context, list []LessonProgress) (added int, err error)
+	// CompleteLesson locks an enrollment as EnrollmentForUpdate does and adds a completed
+	// lesson, and says whether that was new: a time that is stored stays. Where there is
+	// no such enrollment, nothing is added.
+	CompleteLesson(ctx context.Context, p LessonProgress) (added bool, err error)
 	// SetProgress adds completed lessons, and writes the times of those that are there,
 	// by as many statements as their blocks need. It names each once.
 	SetProgress(ctx context.Context, list []LessonProgress) error
@@ -135,6 +150,9 @@ type OrderReader interface {
 	// UnsettledOrders returns up to limit orders that are Watched and were last looked at
 	// before a time, the oldest first.
 	UnsettledOrders(ctx context.Context, before time.Time, limit int) ([]Order, error)
+	// StrandedOrders returns up to limit orders that are paid and whose buyers wait for a
+	// seat of a course that is archived, the oldest first.
+	StrandedOrders(ctx context.Context, limit int) ([]Order, error)
 	// CouponByCode returns a coupon without regard to case, or fails with
 	// ErrCouponNotFound.
 	CouponByCode(ctx context.Context, code string) (Coupon, error)
@@ -143,13 +161,17 @@ type OrderReader interface {
 }
 
 // OrderWriter writes purchases. Locks are taken in this order: the course, then an
-// order, then a coupon.
+// order, then a coupon, then the buyer.
 type OrderWriter interface {
 	// OrderForUpdate returns an order and locks it, or fails with ErrOrderNotFound.
 	OrderForUpdate(ctx context.Context, id uuid.UUID) (Order, error)
 	// InsertOrder adds an order. Where the user has a pending one of the course, that is
 	// returned instead, and false.
 	InsertOrder(ctx context.Context, o Order) (stored Order, added bool, err error)
+	// LockBuyer makes the transactions that ask for the same user take turns until the end
+	// of this one, and returns how many orders of the user are open: Watched, and not being
+	// refunded. The lock comes after those of coupons.
+	LockBuyer(ctx context.Context, user core.UserID) (open int, err error)
 	// UpdateOrder writes all of an order but what it is about: course, user, price,
 	// coupon and total stay. A missing one is ErrOrderNotFound.
 	UpdateOrder(ctx context.Context, o Order) error

@@ -53,9 +53,10 @@ func (s *Service) List(ctx context.Context, by core.Actor, filter Filter, sort S
 		return Page[Result]{}, err
 	}
 	found := make([]Course, len(hits.Items))
+	editable := scope{all: q.Teachers == nil, teachers: q.Teachers} // the others are published, or the actor learns in them
 	for i, h := range hits.Items {
 		found[i] = h.Course
-		found[i].refresh()
+		editable.shown(&found[i])
 	}
 	if err := s.nameTeachers(ctx, found); err != nil {
 		return Page[Result]{}, err

@@ -23,6 +23,10 @@ const (
 // OrderStatuses lists every status of an order.
 var OrderStatuses = [...]OrderStatus{OrderPending, OrderPaid, OrderExpired, OrderRefunding, OrderRefunded}
 
+// MaxOpenOrders is how many orders of a user may be open at once: those that are pending,
+// and those that were given up while their payment may still be made.
+const MaxOpenOrders = 20
+
 // Order is the purchase of one course by one user. Of a user and a course at most one
 // is pending.
 type Order struct {

@@ -3,6 +3,7 @@ package courses
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/google/uuid"
 
@@ -25,8 +26,8 @@ type NewOrder struct {
 // given up for the new one.
 //
 // Besides what Enroll refuses, a course that costs nothing is ErrFree, one whose seats
-// are taken ErrFull, who takes it already ErrEnrolled, who need not pay ErrEntitled, and
-// a coupon that does not apply ErrCoupon, whose violation says why. A provider that is
+// are taken ErrFull, who takes it already ErrEnrolled, who need not pay ErrEntitled, who
+// has MaxOpenOrders that are not settled ErrTooManyOrders, and a coupon that does not apply ErrCoupon, whose violation says why. A provider that is
 // away, does not answer within ten seconds, or answers what cannot be is
 // core.ErrUnavailable: the order is kept, its payment is started later, and the
 // same call again goes on with it. One that refuses is ErrPaymentRefused, and the order
@@ -151,6 +152,13 @@ func (s *Service) order(ctx context.Context, tx Tx, t trail, may scope, seats *S
 	}
 	if provider == nil {
 		return Order{}, core.ErrUnavailable.Withf("this platform takes no payments here")
+	}
+	open, err := tx.LockBuyer(ctx, o.User)
+	if err != nil {
+		return Order{}, err
+	}
+	if open >= MaxOpenOrders {
+		return Order{}, ErrTooManyOrders.With(core.Invalid("orders", "max", strconv.Itoa(MaxOpenOrders), strconv.Itoa(open+1), "there are as many as there may be").Violations...)
 	}
 	o.Provider = provider.Name()
 	if o, err = insertOrder(ctx, tx, o); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/payments/fake"
 )
 
 // TestCallbacksThatChangeNothing tries what an attacker, or a confused provider, may
@@ -380,6 +381,67 @@ func TestAnOrderThatWaitsIsLookedAtLessAndLess(t *testing.T) {
 	})
 }
 
+// TestWhoHasPaidForAnArchivedCourseGetsTheMoneyBack archives a course for which buyers
+// wait, with the provider away and a job that is stopped in the middle.
+func TestWhoHasPaidForAnArchivedCourseGetsTheMoneyBack(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		w.coupon(t, courses.NewCoupon{Code: "ALL", Percent: 100})
+		c := w.paid(t, "Go")
+		w.capacity(t, c, 1)
+		people := w.students(t, 4) // one is seated, two have paid and wait, one has a coupon of all
+		list := make([]courses.Order, 3)
+		for i := range list {
+			list[i] = w.ordered(t, people[i], c.Slug, "")
+		}
+		n := 2
+		_, err := w.Edit(t.Context(), w.ann, c.Slug, courses.CourseEdit{Capacity: &n})
+		require.NoError(t, err)
+		w.pay(t, list[0].ID)
+		free := w.ordered(t, people[3], c.Slug, "ALL")
+		_, err = w.Cancel(t.Context(), people[3], c.Slug, "")
+		require.NoError(t, err)
+		w.pay(t, list[1].ID)
+		w.pay(t, list[2].ID)
+		_, err = w.Enroll(t.Context(), people[3], c.Slug, "")
+		require.NoError(t, err)
+		require.Equal(t, courses.Waiting, w.status(t, c.ID, people[2]))
+		require.Equal(t, courses.Waiting, w.status(t, c.ID, people[3]))
+		_, err = w.SettleOrders(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, courses.OrderPaid, w.orderNow(t, list[2].ID).Status, "who waits for a published course keeps waiting")
+
+		_, err = w.Archive(t.Context(), w.ann, c.Slug, 0)
+		require.NoError(t, err)
+		stopped, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = w.SettleOrders(stopped)
+		require.Error(t, err)
+		w.bank.away(core.ErrUnavailable, nil)
+		w.clock.add(2 * time.Minute)
+		_, err = w.SettleOrders(t.Context())
+		require.ErrorIs(t, err, core.ErrUnavailable)
+		o := w.orderNow(t, list[2].ID)
+		require.Equal(t, []any{courses.OrderRefunding, "course_closed"}, []any{o.Status, o.Code})
+		require.Equal(t, courses.Refunded, w.status(t, c.ID, people[2]))
+		w.bank.away(nil, nil)
+		w.clock.add(10 * time.Minute)
+		_, err = w.SettleOrders(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, courses.OrderRefunded, w.orderNow(t, list[2].ID).Status)
+		require.Equal(t, courses.OrderRefunded, w.orderNow(t, free.ID).Status, "nothing is to be sent")
+		require.Equal(t, courses.Refunded, w.status(t, c.ID, people[3]))
+		_, refunds := w.bank.charged(list[2].ID)
+		require.Equal(t, 1, refunds)
+		for i := range 2 {
+			require.Equal(t, courses.Active, w.status(t, c.ID, people[i]), "who has a seat keeps it")
+			require.Equal(t, courses.OrderPaid, w.orderNow(t, list[i].ID).Status)
+		}
+		w.balanced(t)
+		require.NoError(t, w.backend.Verify(t.Context()))
+	})
+}
+
 // TestRandomPurchases does what buyers, admins, a provider and its callbacks may do in
 // random orders, several at once, and compares the provider's ledger with what is stored.
 func TestRandomPurchases(t *testing.T) {
@@ -461,14 +523,17 @@ func TestRandomPurchases(t *testing.T) {
 // charged has what they paid for, or has the money back, and nobody else has either.
 func (w *world) balanced(t testing.TB) {
 	t.Helper()
-	taken, orders := map[uuid.UUID]bool{}, 0
+	taken, orders, ledger := map[uuid.UUID]bool{}, 0, map[uuid.UUID]fake.Entry{}
+	for _, e := range w.bank.Ledger() {
+		ledger[e.Order] = e
+	}
 	page := core.Page{Limit: 100}
 	for {
 		got, err := w.Orders(t.Context(), w.admin, courses.OrderFilter{}, page)
 		require.NoError(t, err)
 		for _, o := range got.Items {
 			orders++
-			charges, refunds := w.bank.charged(o.ID)
+			charges, refunds := ledger[o.ID].Charges, ledger[o.ID].Refunds
 			require.LessOrEqual(t, charges, 1, "an order is charged once")
 			require.NotContains(t, []courses.OrderStatus{courses.OrderPending, courses.OrderRefunding}, o.Status, "%+v", o)
 			taken[o.ID] = o.Status == courses.OrderPaid

@@ -39,7 +39,7 @@ func (s *Service) visibleOrder(ctx context.Context, by core.Actor, id uuid.UUID)
 // OrderFilter chooses orders. Zero fields do not filter.
 type OrderFilter struct {
 	User   string // username; only admins name another
-	Course string // slug
+	Course string // slug of one that the actor sees
 	Status OrderStatus
 }
 
@@ -90,12 +90,14 @@ func (s *Service) orderQuery(ctx context.Context, by core.Actor, f OrderFilter) 
 		}
 	}
 	if f.Course != "" {
-		ids, err := s.store.CourseIDs(ctx, []string{f.Course})
-		if err != nil {
-			return q, err
-		}
-		if q.Course = ids[f.Course]; q.Course == 0 {
+		c, _, err := s.visibleCourse(ctx, by, f.Course)
+		switch {
+		case err == nil:
+			q.Course = c.ID
+		case core.KindOf(err) == core.KindNotFound:
 			bad.unknown("course", f.Course, "course")
+		default:
+			return q, err
 		}
 	}
 	return q, bad.err()

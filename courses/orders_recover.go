@@ -34,11 +34,17 @@ const (
 // when no payment of it can be open; one that is being refunded stays, and each look at it
 // fails with an error that names the provider.
 //
+// Who has paid and waits for a seat of a course that is archived will not get one: their
+// enrollment is Refunded, and the money goes back, of at most 500 a call.
+//
 // It returns how many orders it has looked at, at most 500, and what has failed: such an
 // order waits for a later call. It may run in several processes at once.
 func (s *Service) SettleOrders(ctx context.Context) (looked int, err error) {
 	ctx = core.WithOperation(ctx, "courses.SettleOrders")
 	var failed []error
+	if err := s.refundStranded(ctx); err != nil {
+		failed = append(failed, err)
+	}
 	for looked < settleMost && ctx.Err() == nil {
 		now := s.clock.Now()
 		batch, err := s.store.UnsettledOrders(ctx, now.Add(-settleAfter), settleBatch)
@@ -57,6 +63,30 @@ func (s *Service) SettleOrders(ctx context.Context) (looked int, err error) {
 		looked += len(batch)
 	}
 	return looked, errors.Join(append(failed, ctx.Err())...)
+}
+
+// refundStranded ends the orders of those who have paid for a seat that they will not
+// get. Each is a transaction, so that a call which is interrupted is gone on with by the
+// next one; the money is sent back as that of any order which is being refunded.
+func (s *Service) refundStranded(ctx context.Context) error {
+	list, err := s.store.StrandedOrders(ctx, settleMost)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, stranded := range list {
+		_, err := s.withOrder(ctx, stranded.ID, accounts.System, func(ctx context.Context, tx Tx, t trail, seats *Seats, o *Order) error {
+			learner, err := tx.LearnerOf(ctx, seats.Course, o.User)
+			if err != nil || seats.Status != Archived || learner.Enrollment.Status != Waiting || learner.Right.Order != o.ID {
+				return err // it has changed since
+			}
+			return s.sendBack(ctx, tx, t, seats, o, codeClosed)
+		})
+		if err != nil {
+			failed = append(failed, fmt.Errorf("order %s: %w", stranded.ID, err))
+		}
+	}
+	return errors.Join(failed...)
 }
 
 func (s *Service) touch(ctx context.Context, at time.Time, list ...Order) error {

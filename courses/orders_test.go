@@ -2,6 +2,7 @@ package courses_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +118,51 @@ func TestWhoMayOrder(t *testing.T) {
 		require.ErrorIs(t, err, core.ErrForbidden)
 		_, err = w.RefundOrder(t.Context(), w.admin, o.ID)
 		require.ErrorIs(t, err, courses.ErrOrderState)
+	})
+}
+
+// TestAUserHasSoManyOpenOrders comes for the last places all at once, and changes the
+// terms of an order over and over.
+func TestAUserHasSoManyOpenOrders(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		const more = 6
+		list := make([]courses.Course, courses.MaxOpenOrders+more)
+		for i := range list {
+			list[i] = w.paid(t, fmt.Sprint("Course ", i))
+		}
+		for _, c := range list[:courses.MaxOpenOrders-2] {
+			w.ordered(t, w.sam, c.Slug, "")
+		}
+		refused := 0
+		for _, err := range together(more+2, func(i int) error {
+			_, err := w.CreateOrder(t.Context(), w.sam, courses.NewOrder{Course: list[courses.MaxOpenOrders-2+i].Slug})
+			return err
+		}) {
+			if err != nil {
+				require.ErrorIs(t, err, courses.ErrTooManyOrders)
+				require.ErrorIs(t, err, core.ErrFailedPrecondition)
+				require.Equal(t, []string{"orders"}, fields(t, err))
+				refused++
+			}
+		}
+		require.Equal(t, more, refused, "exactly so many are left out")
+		require.NoError(t, w.backend.Verify(t.Context()))
+		w.ordered(t, w.bob, list[0].Slug, "")
+		again := w.ordered(t, w.sam, list[0].Slug, "") // which is there
+		w.pay(t, again.ID)
+		o, err := w.CreateOrder(t.Context(), w.sam, courses.NewOrder{Course: list[1].Slug, Provider: "other"})
+		require.NoError(t, err, "one that is paid makes room")
+		_, err = w.CreateOrder(t.Context(), w.sam, courses.NewOrder{Course: list[1].Slug})
+		require.ErrorIs(t, err, courses.ErrTooManyOrders, "those that were replaced may still be paid")
+		require.Equal(t, courses.OrderPending, w.orderNow(t, o.ID).Status, "a refusal changes nothing")
+		for range 4 {
+			w.clock.add(26 * time.Hour)
+			_, err = w.SettleOrders(t.Context())
+			require.NoError(t, err)
+		}
+		w.ordered(t, w.sam, list[1].Slug, "")
+		require.NoError(t, w.backend.Verify(t.Context()))
 	})
 }
 
@@ -358,7 +404,7 @@ func TestStatementsOfPurchasesAreFixed(t *testing.T) {
 			})
 		}
 		t.Log(counts)
-		most := map[string]int{"order": 23, "again": 6, "callback": 15, "callback again": 6, "get": 2, "list": 2, "refund": 28}
+		most := map[string]int{"order": 25, "again": 6, "callback": 15, "callback again": 6, "get": 2, "list": 2, "refund": 28}
 		for name, n := range counts {
 			require.Len(t, slices.Compact(slices.Clone(n)), 1, "%s: %v", name, n)
 			require.LessOrEqual(t, n[0], most[name], name)

@@ -43,9 +43,18 @@ func (s scope) edits(teacher core.UserID) bool {
 }
 
 // sees reports whether a course is there for the actor at all: a published one, one
-// that they may change, and an archived one in which they hold a seat.
+// that they may change, and one in which they hold a seat: it was published once, and
+// stays open to its learners when it is archived, or made a draft again.
 func (s scope) sees(c *Course) bool {
-	return c.Status == Published || s.edits(c.Teacher.ID) || c.Status == Archived && s.seat == c.ID
+	return c.Status == Published || s.edits(c.Teacher.ID) || s.seat == c.ID
+}
+
+// shown brings the texts of a course that is seen under the present policy, and takes
+// away what is for its editors alone.
+func (s scope) shown(c *Course) {
+	if c.refresh(); !s.edits(c.Teacher.ID) {
+		c.Rejection = ""
+	}
 }
 
 // with returns the scope of somebody who is a learner of a course.
@@ -63,7 +72,7 @@ func (s scope) teachersOf(status Status, editable bool) (teachers []core.UserID,
 	if s.all || status == Published && !editable {
 		return nil, 0
 	}
-	if status == Archived && !editable {
+	if !editable {
 		seated = s.user
 	}
 	return append([]core.UserID{}, s.teachers...), seated

@@ -42,7 +42,7 @@ func setPrerequisites(ctx context.Context, tx Tx, c *Course, before *[]CourseID)
 	if err != nil {
 		return false, err
 	}
-	if slices.EqualFunc(stored, *before, func(c Course, id CourseID) bool { return c.ID == id }) {
+	if slices.EqualFunc(stored, *before, func(r Ref, id CourseID) bool { return r.ID == id }) {
 		return false, nil
 	}
 	c.PrerequisiteCount = len(*before)

@@ -53,28 +53,37 @@ func (s *Service) Progress(ctx context.Context, by core.Actor, id EnrollmentID, 
 // ErrLessonLocked, whose violations name the reasons.
 func (s *Service) CompleteLesson(ctx context.Context, by core.Actor, id EnrollmentID, lesson LessonID) (Enrollment, error) {
 	ctx = core.WithOperation(ctx, "courses.CompleteLesson")
-	c, err := s.attend(ctx, by, id, lesson)
+	teacher, err := s.attend(ctx, by, id, lesson)
 	if err != nil {
 		return Enrollment{}, err
 	}
-	return s.learn(ctx, by, id, func(ctx context.Context, tx Tx, t trail, e *Enrollment) error {
-		added, err := tx.AddProgress(ctx, []LessonProgress{{Enrollment: id, Lesson: lesson, CompletedAt: t.at}})
+	var done Enrollment
+	err = s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
+		t := s.trail(by)
+		added, err := tx.CompleteLesson(ctx, LessonProgress{Enrollment: id, Lesson: lesson, CompletedAt: t.at})
 		if err != nil {
 			return err
 		}
 		if err := fault.Hit("courses.complete.after_progress"); err != nil {
 			return err
 		}
-		if added > 0 {
-			if *e, err = tx.EnrollmentByID(ctx, id); err != nil { // with what is done now
-				return err
-			}
-			if err := tx.Emit(ctx, t.learned(EventLessonCompleted, c.Teacher.ID, e, lesson)); err != nil {
+		if done, err = tx.EnrollmentByID(ctx, id); err != nil { // under its lock, with what is done now
+			return err
+		}
+		if !done.Status.Seated() {
+			return ErrNotSeated
+		}
+		if added {
+			if err := tx.Emit(ctx, t.learned(EventLessonCompleted, teacher, &done, lesson)); err != nil {
 				return err
 			}
 		}
-		return s.graduate(ctx, tx, t, c.Teacher.ID, e)
+		return s.graduate(ctx, tx, t, teacher, &done)
 	})
+	if err != nil {
+		return Enrollment{}, err
+	}
+	return s.answerEnrollment(ctx, done)
 }
 
 // graduate completes an enrollment, which its caller has locked and counted, where it
@@ -111,85 +120,68 @@ func (s *Service) SetResume(ctx context.Context, by core.Actor, id EnrollmentID,
 	if _, err := s.attend(ctx, by, id, at.Lesson); err != nil {
 		return Enrollment{}, err
 	}
-	return s.learn(ctx, by, id, func(ctx context.Context, tx Tx, t trail, e *Enrollment) error {
-		if e.Resume == at && !e.StartedAt.IsZero() {
-			return nil
-		}
-		if e.Resume = at; e.StartedAt.IsZero() {
-			e.StartedAt = t.at
-		}
-		if err := tx.UpdateEnrollments(ctx, []Enrollment{*e}); err != nil {
-			return err
-		}
-		e.Version++
-		return nil
-	})
-}
-
-// attend looks, before a transaction is begun, whether the actor is before an open
-// lesson, and returns its course.
-func (s *Service) attend(ctx context.Context, by core.Actor, id EnrollmentID, lesson LessonID) (Course, error) {
-	e, err := s.enrollment(ctx, by, id)
-	if err != nil {
-		return Course{}, err
-	}
-	if e.User != by.UserID {
-		return Course{}, core.ErrForbidden
-	}
-	c, may, err := s.courseOf(ctx, by, e)
-	if err != nil {
-		return Course{}, err
-	}
-	if !e.Status.Seated() {
-		return Course{}, ErrNotSeated
-	}
-	l, err := s.store.LessonByID(ctx, c.ID, lesson)
-	if err != nil {
-		return Course{}, err
-	}
-	lessons := []Lesson{l}
-	if err := s.lock(ctx, may, Visit{Learner: Learner{User: by.UserID, Enrollment: e}, Course: &c}, lessons); err != nil {
-		return Course{}, err
-	}
-	if reasons := lessons[0].Reasons; len(reasons) > 0 {
-		return Course{}, lockedBecause(reasons)
-	}
-	return c, nil
-}
-
-// courseOf returns the course of the actor's own enrollment, where they still see it.
-func (s *Service) courseOf(ctx context.Context, by core.Actor, e Enrollment) (Course, scope, error) {
-	may, err := s.scope(ctx, by)
-	if err != nil {
-		return Course{}, scope{}, err
-	}
-	c, err := s.store.CourseBySlug(ctx, e.Slug)
-	if err == nil && !may.with(Learner{Enrollment: e}).sees(&c) {
-		err = ErrCourseNotFound
-	}
-	return c, may, err
-}
-
-// learn runs fn under the lock of an enrollment that holds a seat, and returns what it
-// leaves of it.
-func (s *Service) learn(ctx context.Context, by core.Actor, id EnrollmentID, fn func(ctx context.Context, tx Tx, t trail, e *Enrollment) error) (Enrollment, error) {
 	var left Enrollment
 	err := s.store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		e, err := tx.EnrollmentForUpdate(ctx, id)
 		if err != nil {
 			return err
 		}
-		if !e.Status.Seated() {
+		if left = e; !e.Status.Seated() {
 			return ErrNotSeated
 		}
-		if err := fn(ctx, tx, s.trail(by), &e); err != nil {
+		if e.Resume == at && !e.StartedAt.IsZero() {
+			return nil
+		}
+		if left.Resume = at; e.StartedAt.IsZero() {
+			left.StartedAt = s.trail(by).at
+		}
+		if err := tx.UpdateEnrollments(ctx, []Enrollment{left}); err != nil {
 			return err
 		}
-		left = e
+		left.Version++
 		return nil
 	})
 	if err != nil {
 		return Enrollment{}, err
 	}
 	return s.answerEnrollment(ctx, left)
+}
+
+// attend looks, before a transaction is begun, whether the actor is before an open
+// lesson, and returns the course's teacher. The course that gates are told has no Tags.
+func (s *Service) attend(ctx context.Context, by core.Actor, id EnrollmentID, lesson LessonID) (teacher core.UserID, err error) {
+	if by.IsAnonymous() {
+		return 0, core.ErrUnauthenticated
+	}
+	a, err := s.store.Attendance(ctx, id, lesson)
+	if err != nil {
+		return 0, err
+	}
+	e, c := a.Enrollment, a.Course
+	if e.User != by.UserID {
+		if _, err := s.enrollment(ctx, by, id); err != nil {
+			return 0, err
+		}
+		return 0, core.ErrForbidden
+	}
+	may, err := s.scope(ctx, by)
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case !may.with(Learner{Enrollment: e}).sees(&c):
+		return 0, ErrCourseNotFound
+	case !e.Status.Seated():
+		return 0, ErrNotSeated
+	case a.Lesson.ID == 0:
+		return 0, ErrLessonNotFound
+	}
+	lessons := []Lesson{a.Lesson}
+	if err := s.lock(ctx, may, Visit{Learner: Learner{User: by.UserID, Enrollment: e}, Course: &c}, lessons); err != nil {
+		return 0, err
+	}
+	if reasons := lessons[0].Reasons; len(reasons) > 0 {
+		return 0, lockedBecause(reasons)
+	}
+	return c.Teacher.ID, nil
 }

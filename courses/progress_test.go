@@ -266,12 +266,68 @@ func TestAnArchivedCourseIsSeenByItsLearners(t *testing.T) {
 		got, err := w.CompleteLesson(t.Context(), w.sam, e.ID, lesson)
 		require.NoError(t, err)
 		require.Equal(t, courses.Completed, got.Status)
+	})
+}
+
+// TestACourseThatIsADraftAgainStaysOpenToItsLearners takes a course back to draft and
+// through a review that sends it back.
+func TestACourseThatIsADraftAgainStaysOpenToItsLearners(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.shelf(t)
+		c := w.free(t, "Free")
+		lesson := w.lessons(t, c.Slug)[0]
+		e, err := w.Enroll(t.Context(), w.sam, c.Slug, "")
+		require.NoError(t, err)
+		require.NoError(t, w.Bookmark(t.Context(), w.sam, c.Slug))
+		look := func(status courses.Status) {
+			t.Helper()
+			for by, sees := range map[core.Actor]bool{w.sam: true, w.ann: true, w.bob: false, w.nobody: false} {
+				want := error(courses.ErrCourseNotFound)
+				if sees {
+					want = nil
+				}
+				got, err := w.Course(t.Context(), by, c.Slug)
+				require.ErrorIs(t, err, want, status)
+				require.Equal(t, by == w.ann && status == courses.Draft, got.Rejection != "", "why it was sent back is its editors' alone")
+				ref, err := w.Ref(t.Context(), by, c.Slug)
+				require.ErrorIs(t, err, want)
+				require.Equal(t, sees, ref.Visible)
+				list, err := w.List(t.Context(), by, courses.Filter{Status: status}, courses.Newest, core.Page{})
+				require.NoError(t, err)
+				require.Equal(t, sees, len(list.Items) == 1, status)
+				if sees {
+					require.Equal(t, got.Rejection, list.Items[0].Course.Rejection)
+				}
+			}
+			lessons, err := w.Lessons(t.Context(), w.sam, c.Slug, 0, core.Page{})
+			require.NoError(t, err)
+			require.False(t, lessons.Items[0].Locked)
+			marked, err := w.Bookmarks(t.Context(), w.sam, core.Page{})
+			require.NoError(t, err)
+			require.Len(t, marked.Items, 1)
+			require.Empty(t, marked.Items[0].Rejection)
+			_, err = w.Enroll(t.Context(), w.person(t, "late-"+string(status), core.Student), c.Slug, "")
+			require.ErrorIs(t, err, courses.ErrCourseNotFound, "it takes nobody new")
+			_, err = w.Enroll(t.Context(), w.sam, c.Slug, "")
+			require.NoError(t, err)
+		}
+		_, err = w.Archive(t.Context(), w.ann, c.Slug, 0)
+		require.NoError(t, err)
 		_, err = w.Restore(t.Context(), w.ann, c.Slug, 0)
 		require.NoError(t, err)
+		_, err = w.Submit(t.Context(), w.ann, c.Slug, 0)
+		require.NoError(t, err)
+		look(courses.InReview)
+		_, err = w.Reject(t.Context(), w.admin, c.Slug, "not yet", 0)
+		require.NoError(t, err)
+		look(courses.Draft)
+		got, err := w.CompleteLesson(t.Context(), w.sam, e.ID, lesson)
+		require.NoError(t, err)
+		require.Equal(t, courses.Completed, got.Status)
+		_, err = w.Cancel(t.Context(), w.sam, c.Slug, "")
+		require.NoError(t, err)
 		_, err = w.Course(t.Context(), w.sam, c.Slug)
-		require.ErrorIs(t, err, courses.ErrCourseNotFound, "a draft is not")
-		_, err = w.CompleteLesson(t.Context(), w.sam, e.ID, lesson)
-		require.ErrorIs(t, err, courses.ErrCourseNotFound)
+		require.ErrorIs(t, err, courses.ErrCourseNotFound, "who has left sees it no more")
 	})
 }
 

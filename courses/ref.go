@@ -19,8 +19,8 @@ type Ref struct {
 }
 
 // Ref returns a course by its slug, or an old one, or fails with ErrCourseNotFound where
-// the actor does not see it. One statement, one more for a producer and for an archived
-// course of somebody else.
+// the actor does not see it. One statement, one more for a producer and for a course of
+// somebody else that is not published.
 func (s *Service) Ref(ctx context.Context, by core.Actor, slug string) (Ref, error) {
 	if !core.ValidText(slug) {
 		return Ref{}, ErrCourseNotFound
@@ -50,8 +50,8 @@ func (s *Service) Ref(ctx context.Context, by core.Actor, slug string) (Ref, err
 }
 
 // Refs returns those of the courses that exist, also what the actor does not see. One
-// statement, one more for a producer and where there are archived courses of others;
-// none for no ids.
+// statement, one more for a producer and where there are courses of others that are not
+// published; none for no ids.
 func (s *Service) Refs(ctx context.Context, by core.Actor, ids []CourseID) (map[CourseID]Ref, error) {
 	if len(ids) == 0 {
 		return nil, nil
@@ -74,19 +74,19 @@ func (s *Service) Refs(ctx context.Context, by core.Actor, ids []CourseID) (map[
 	return refs, nil
 }
 
-// judge says of courses what the actor may. Those that are archived are asked of their
-// enrollments, by one statement.
+// judge says of courses what the actor may. Whether they hold a seat in those that are not
+// published is asked by one statement.
 func (s *Service) judge(ctx context.Context, by core.Actor, may scope, list []Ref) error {
-	var archived []CourseID
+	var closed []CourseID
 	var users []core.UserID
 	for _, r := range list {
-		if r.Status == Archived && !by.IsAnonymous() && !may.edits(r.Teacher) {
-			archived, users = append(archived, r.ID), append(users, by.UserID)
+		if r.Status != Published && !by.IsAnonymous() && !may.edits(r.Teacher) {
+			closed, users = append(closed, r.ID), append(users, by.UserID)
 		}
 	}
 	seats := map[CourseID]Learner{}
-	if len(archived) > 0 {
-		enrollments, err := s.store.EnrollmentsOf(ctx, archived, users)
+	if len(closed) > 0 {
+		enrollments, err := s.store.EnrollmentsOf(ctx, closed, users)
 		if err != nil {
 			return err
 		}

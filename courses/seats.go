@@ -39,6 +39,9 @@ func (s *Service) place(ctx context.Context, tx Tx, t trail, seats *Seats, learn
 			e.Status, event = Waiting, EventWaitlisted
 		}
 	}
+	if e.ID == 0 { // not who leaves and comes again
+		seats.Trend = s.trending.heat(s.trending.EnrollmentWeight, t.at).On(seats.Trend)
+	}
 	e, err := put(ctx, tx, seats, e)
 	switch {
 	case err != nil:
@@ -48,12 +51,6 @@ func (s *Service) place(ctx context.Context, tx Tx, t trail, seats *Seats, learn
 			return e, err
 		}
 		return tx.EnrollmentByID(ctx, e.ID)
-	}
-	if learner.Enrollment.ID == 0 { // not who leaves and comes again
-		seats.Trend = s.trending.heat(s.trending.EnrollmentWeight, t.at).On(seats.Trend)
-		if err := tx.SetTrend(ctx, seats.Course, seats.Trend); err != nil {
-			return e, err
-		}
 	}
 	if e.Status == Waiting {
 		seats.Waiting++
@@ -75,11 +72,10 @@ func seatedStatus(e *Enrollment) EnrollmentStatus {
 func put(ctx context.Context, tx Tx, seats *Seats, e Enrollment) (Enrollment, error) {
 	added := e.ID == 0
 	if added { // then nothing is done yet, and all else is known
-		made, err := tx.InsertEnrollments(ctx, []Enrollment{e})
-		if err != nil {
+		var err error
+		if e, err = tx.AddEnrollment(ctx, e, seats.Trend); err != nil {
 			return e, err
 		}
-		e = made[0]
 		e.Slug, e.Title, e.Lessons = seats.Slug, seats.Title, seats.Lessons
 	} else if err := tx.UpdateEnrollments(ctx, []Enrollment{e}); err != nil {
 		return e, err

@@ -120,15 +120,15 @@ func NewService(c Config) *Service {
 // Page is one page of a list.
 type Page[T any] = core.PageOf[T]
 
-// Course returns a course. Three statements, one more for a producer, for an archived
-// course and for one with prerequisites each.
+// Course returns a course. Three statements, one more for a producer, for a course of
+// somebody else that is not published and for one with prerequisites each.
 func (s *Service) Course(ctx context.Context, by core.Actor, slug string) (Course, error) {
 	ctx = core.WithOperation(ctx, "courses.Course")
-	c, _, err := s.visibleCourse(ctx, by, slug)
+	c, may, err := s.visibleCourse(ctx, by, slug)
 	if err != nil {
 		return Course{}, err
 	}
-	return s.whole(ctx, c)
+	return s.whole(ctx, by, may, c)
 }
 
 // visibleCourse returns a course that the actor sees and what else they may.
@@ -154,7 +154,7 @@ func (s *Service) visit(ctx context.Context, by core.Actor, slug string, asLearn
 	if err != nil {
 		return fail(err)
 	}
-	if (asLearner || c.Status == Archived) && !by.IsAnonymous() && !may.edits(c.Teacher.ID) {
+	if (asLearner || c.Status != Published) && !by.IsAnonymous() && !may.edits(c.Teacher.ID) {
 		if learner, err = s.store.LearnerOf(ctx, c.ID, by.UserID); err != nil {
 			return fail(err)
 		}
@@ -163,7 +163,7 @@ func (s *Service) visit(ctx context.Context, by core.Actor, slug string, asLearn
 	if !may.sees(&c) {
 		return fail(ErrCourseNotFound)
 	}
-	c.refresh()
+	may.shown(&c)
 	return c, may, learner, nil
 }
 
@@ -180,17 +180,23 @@ func (s *Service) courseBySlug(ctx context.Context, slug string) (Course, error)
 	return s.store.CourseBySlug(ctx, present)
 }
 
-// whole names the teacher of a course by one statement, and its prerequisites by one
-// where there are any.
-func (s *Service) whole(ctx context.Context, c Course) (Course, error) {
+// whole names the teacher of a course by one statement, and those of its prerequisites
+// that the actor sees by one where there are any, and one more where some are not
+// published. Who may edit the course is told all, to be able to take them away.
+func (s *Service) whole(ctx context.Context, by core.Actor, may scope, c Course) (Course, error) {
 	if c.PrerequisiteCount > 0 {
 		before, err := s.store.Prerequisites(ctx, c.ID)
+		if err == nil && !may.edits(c.Teacher.ID) {
+			err = s.judge(ctx, by, may, before)
+		}
 		if err != nil {
 			return Course{}, err
 		}
-		c.Prerequisites = make([]string, len(before))
-		for i := range before {
-			c.Prerequisites[i] = before[i].Slug
+		c.Prerequisites = make([]string, 0, len(before))
+		for _, r := range before {
+			if r.Visible || may.edits(c.Teacher.ID) {
+				c.Prerequisites = append(c.Prerequisites, r.Slug)
+			}
 		}
 	}
 	list := []Course{c}
@@ -198,11 +204,11 @@ func (s *Service) whole(ctx context.Context, c Course) (Course, error) {
 	return list[0], err
 }
 
-// answer names the teacher of a course that has just been committed. Whatever comes
+// answer names the teacher of a course that has just been committed by who may edit it. Whatever comes
 // between, what is stored is not refused any more: the caller's end does not count,
 // and where the names cannot be had it is core.ErrOutcomeUnknown, to look again.
 func (s *Service) answer(ctx context.Context, c Course) (Course, error) {
-	c, err := s.whole(context.WithoutCancel(ctx), c)
+	c, err := s.whole(context.WithoutCancel(ctx), core.Actor{}, scope{all: true}, c)
 	if err != nil {
 		return Course{}, core.ErrOutcomeUnknown.Because(err)
 	}

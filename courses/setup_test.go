@@ -1,6 +1,7 @@
 package courses_test
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"os"
@@ -68,14 +69,15 @@ type world struct {
 
 // clock gives a later time at each call.
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu   sync.Mutex
+	now  time.Time
+	step time.Duration // zero is a second
 }
 
 func (c *clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.now = c.now.Add(time.Second)
+	c.now = c.now.Add(cmp.Or(c.step, time.Second))
 	return c.now
 }
 

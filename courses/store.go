@@ -65,6 +65,7 @@ type Reader interface {
 	OrderReader
 	FileReader
 	CertificateReader
+	RollupReader
 }
 
 // CourseReader reads courses. Each returns them whole but for the teacher's names.
@@ -192,6 +193,7 @@ type Tx interface {
 	OrderWriter
 	FileWriter
 	CertificateWriter
+	RollupWriter
 }
 
 // Standing is what decides whether a user may teach.
@@ -230,9 +232,6 @@ type CourseWriter interface {
 	// are there have a greater or the same version, and with them adds r.Heat to its
 	// trend. Of a course that there is not, nothing is written. Neither the course's version nor UpdatedAt change.
 	SetRating(ctx context.Context, id CourseID, r ReviewNumbers) error
-	// SetTrend writes the trend of a course that its caller has read by SeatsForUpdate, and
-	// so has locked.
-	SetTrend(ctx context.Context, id CourseID, trend int64) error
 	// AddTrend adds to the trends of those of the courses that exist, by Heat.On and under
 	// locks taken in order of id, by two statements a block. Their versions stay.
 	AddTrend(ctx context.Context, heat map[CourseID]Heat) error

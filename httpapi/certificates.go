@@ -19,7 +19,7 @@ type certificate struct {
 	Code        string    `json:"code" doc:"By which anybody verifies it"`
 	Status      string    `json:"status" enum:"valid,revoked" doc:"It is revoked while its enrollment is refunded"`
 	Name        string    `json:"name" doc:"Of the learner, when it was issued"`
-	Course      string    `json:"course" doc:"The slug of the course now"`
+	Course      *string   `json:"course" doc:"The slug of the course now; null while it is not published"`
 	Title       string    `json:"title" doc:"Of the course, when it was issued"`
 	Teacher     string    `json:"teacher" doc:"The name of the teacher, when it was issued"`
 	Language    string    `json:"language" doc:"Of the course; empty when unknown"`
@@ -29,7 +29,7 @@ type certificate struct {
 
 func certificateOf(c courses.Certificate) certificate {
 	return certificate{
-		courses.FormatCertificateCode(c.Code), string(c.Status), c.Name, c.Slug, c.Course, c.Teacher, c.Language, c.Completed.UTC(), c.IssuedAt.UTC(),
+		courses.FormatCertificateCode(c.Code), string(c.Status), c.Name, textOrNull(c.Slug), c.Course, c.Teacher, c.Language, c.Completed.UTC(), c.IssuedAt.UTC(),
 	}
 }
 

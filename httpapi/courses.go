@@ -38,7 +38,7 @@ func filterParams(search bool) []param {
 		param{name: "category", doc: "Slug; courses in it and below it"},
 		param{name: "tag", doc: "Slug"},
 		param{name: "teacher", doc: "Username"},
-		param{name: "status", kind: choice, choices: names(courses.Statuses[:]), standard: string(courses.Published), doc: "Courses that are not published are seen by those who may edit them, archived ones also by those who hold a seat in them"},
+		param{name: "status", kind: choice, choices: names(courses.Statuses[:]), standard: string(courses.Published), doc: "Courses that are not published are seen by those who may edit them, and by those who hold a seat in them"},
 		param{name: "language", kind: langTag, doc: "Base language: ru finds ru and ru-RU"},
 		param{name: "price_min", kind: integer, max: math.MaxInt64, doc: "Least price in minor units of the currency"},
 		param{name: "price_max", kind: integer, max: math.MaxInt64, doc: "Greatest price in minor units of the currency"},

@@ -79,7 +79,8 @@ func (a *api) mountOrders() {
 	send(a, route{
 		method: http.MethodPost, path: ordersPath, id: "orders-create", tag: tag, summary: "Order a course",
 		description: "The buyer pays at pay_url. Where a coupon leaves nothing to pay, the order is paid at once." +
-			" A pending order on the same terms is given again; on other terms it is given up for the new one.",
+			" A pending order on the same terms is given again; on other terms it is given up for the new one." +
+			" A user has at most 20 that are pending, or given up less than an hour after their time: one more is 409.",
 		status: http.StatusCreated, keyed: true, signedIn: true, failures: []int{http.StatusNotFound},
 	}, func(ctx context.Context, c *call, in courses.NewOrder) (order, error) {
 		in.Key = c.key()

@@ -18,7 +18,7 @@ const (
 
 type review struct {
 	ID           string       `json:"id" doc:"Opaque"`
-	Course       string       `json:"course" doc:"The slug of the course"`
+	Course       *string      `json:"course" doc:"The slug of the course; null in one's own review of a course that one does not see any more"`
 	User         string       `json:"user" doc:"The username of its author"`
 	Name         string       `json:"name" doc:"The name of its author"`
 	Rating       int          `json:"rating" minimum:"1" maximum:"5"`
@@ -49,7 +49,7 @@ func idText[ID ~int64](id ID) string { return strconv.FormatInt(int64(id), 10) }
 func reviewFor(by core.Actor) func(r reviews.Review) review {
 	return func(r reviews.Review) review {
 		out := review{
-			ID: idText(r.ID), Course: r.Slug, User: r.Author.Username, Name: r.Author.Name, Rating: r.Rating, Text: r.Text,
+			ID: idText(r.ID), Course: textOrNull(r.Slug), User: r.Author.Username, Name: r.Author.Name, Rating: r.Rating, Text: r.Text,
 			Status: string(r.Status), Reason: r.Reason, HelpfulCount: r.Helpful, Helpful: r.Voted, CommentCount: r.Comments,
 			CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 		}

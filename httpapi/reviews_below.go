@@ -28,7 +28,7 @@ func (a *api) mountBelowReviews() {
 	const tag = "reviews"
 	send(a, route{
 		method: http.MethodPut, path: oneReview + "reply/", id: "reviews-reply", tag: tag, summary: "Answer a review, or answer it otherwise",
-		description: "For who may edit the course.", long: true, signedIn: true, failures: tooOften,
+		description: "For who may edit the course. Plain text of at most 10,000 characters.", long: true, signedIn: true, failures: tooOften,
 	}, onReview(func(ctx context.Context, c *call, id reviews.ReviewID, in reviews.NewText) (review, error) {
 		return c.review(a.platform.Reviews.SetReply(ctx, c.actor, id, in))
 	}))
@@ -65,19 +65,19 @@ func (a *api) mountBelowReviews() {
 		}
 		return none{}, a.platform.Reviews.DeleteComment(ctx, c.actor, id, reviews.CommentID(comment))
 	}))
-	vote := func(method, id, summary string, helpful bool) {
+	vote := func(method, id, summary, description string, helpful bool) {
 		send(a, route{
-			method: method, path: oneReview + "vote/", id: id, tag: tag, summary: summary, description: "Not for one's own.", signedIn: true, failures: tooOften,
+			method: method, path: oneReview + "vote/", id: id, tag: tag, summary: summary, description: description, signedIn: true, failures: tooOften,
 		}, onReview(func(ctx context.Context, c *call, id reviews.ReviewID, _ none) (helpfulCount, error) {
 			n, err := a.platform.Reviews.Vote(ctx, c.actor, id, helpful)
 			return helpfulCount{n}, err
 		}))
 	}
-	vote(http.MethodPut, "reviews-vote", "Find a review helpful", true)
-	vote(http.MethodDelete, "reviews-vote-delete", "Find it helpful no longer", false)
+	vote(http.MethodPut, "reviews-vote", "Find a review helpful", "Not one's own, nor one of a course of one's own.", true)
+	vote(http.MethodDelete, "reviews-vote-delete", "Find it helpful no longer", "Also when it is shown no longer; then the count is 0.", false)
 	send(a, route{
 		method: http.MethodPost, path: oneReview + "report/", id: "reviews-report", tag: tag, summary: "Report a review as abusive",
-		description: "Not one's own. Once: another report counts for nothing.", long: true, signedIn: true, failures: tooOften,
+		description: "Not one's own, nor one of a course of one's own. Once: another report counts for nothing.", long: true, signedIn: true, failures: tooOften,
 	}, onReview(func(ctx context.Context, c *call, id reviews.ReviewID, in reviews.NewReport) (none, error) {
 		return none{}, a.platform.Reviews.Report(ctx, c.actor, id, in)
 	}))

@@ -68,9 +68,10 @@ func TestReviewsOverHTTP(t *testing.T) {
 			require.JSONEq(t, `{"allowed": false, "reasons": ["already_reviewed"], "review": "`+first["id"].(string)+`", "progress_percent": 100, "min_progress_percent": 0}`, eligibility.Body.String())
 
 			// Orders, votes, and a version that is no longer.
-			require.Equal(t, http.StatusOK, w.ask("owner", http.MethodPut, "/reviews/"+ids["stranger"+a]+"/vote/", nil).Code)
+			require.Equal(t, http.StatusOK, w.ask("student", http.MethodPut, "/reviews/"+ids["stranger"+a]+"/vote/", nil).Code)
+			refused(t, w.ask("owner", http.MethodPut, "/reviews/"+ids["stranger"+a]+"/vote/", nil), http.StatusForbidden, "reviews.own_course")
 			for sort, want := range map[string]string{"helpful": "stranger", "rating": "teacher", "recent": "stranger"} {
-				page := decode(t, w.ask("owner", http.MethodGet, "/courses/"+a+"/reviews/?limit=1&sort="+sort, nil).Body)
+				page := decode(t, w.ask("student", http.MethodGet, "/courses/"+a+"/reviews/?limit=1&sort="+sort, nil).Body)
 				one := page["results"].([]any)[0].(object)
 				require.Equal(t, want, one["user"], sort)
 				require.Equal(t, want == "stranger", one["helpful"])

@@ -28,7 +28,7 @@ func (s *Service) Create(ctx context.Context, by core.Actor, course string, in N
 	}
 	in.Text = trimmed(in.Text)
 	t := s.trail(by)
-	key := s.key(by, "reviews.create", int64(ref.ID), in.Key, in, t.at)
+	key := s.key(by, keyCreate, int64(ref.ID), in.Key, in, t.at)
 	r := Review{Course: ref.ID, User: by.UserID, Rating: in.Rating, Text: in.Text, CreatedAt: t.at, UpdatedAt: t.at}
 	var found judgement
 	refused := s.c.Validate.Struct(in)
@@ -129,9 +129,20 @@ func (s *Service) mayWrite(ctx context.Context, by core.Actor) error {
 	return err
 }
 
+// The operations that take an idempotency key.
+const (
+	keyCreate  = "reviews.create"
+	keyComment = "reviews.comment"
+)
+
+// keysOf is how the scopes of a user's keys of an operation begin.
+func keysOf(operation string, user core.UserID) string {
+	return operation + "/" + strconv.FormatInt(int64(user), 10) + "/"
+}
+
 // key is what a request is known by when it comes again.
 func (s *Service) key(by core.Actor, operation string, about int64, key string, request any, at time.Time) core.IdempotencyKey {
-	scope := operation + "/" + strconv.FormatInt(int64(by.UserID), 10) + "/" + strconv.FormatInt(about, 10)
+	scope := keysOf(operation, by.UserID) + strconv.FormatInt(about, 10)
 	return core.IdempotencyKey{Scope: scope, Key: key, Request: core.RequestHash(request), At: at}
 }
 
@@ -215,7 +226,8 @@ func Trust(percent int, account time.Duration, burst int) int {
 	return min(max(percent, 0), 100)/2 + min(max(days, 0), 30) + max(0, 20-5*max(burst, 0))
 }
 
-// Edit changes the review of the actor, who must be able to review the course still. What
+// Edit changes the review of the actor, who must be able to review the course still: one
+// that they do not see any more is courses.ErrCourseNotFound. What
 // was said before is kept in its history. A published review that the Moderator holds,
 // and all where Config.PreModerate is set, become Pending; so does one that was Hidden or
 // Rejected, and one that waits goes on waiting. An edit that changes nothing does nothing.
@@ -230,6 +242,9 @@ func (s *Service) Edit(ctx context.Context, by core.Actor, id ReviewID, in Chang
 	}
 	if !isAuthor(by, &before) {
 		return Review{}, core.ErrForbidden
+	}
+	if !course.Visible {
+		return Review{}, courses.ErrCourseNotFound
 	}
 	if err := s.c.Validate.Struct(in); err != nil {
 		return Review{}, err

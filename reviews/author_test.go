@@ -236,6 +236,37 @@ func TestOnlyTheAuthorChangesAReview(t *testing.T) {
 	})
 }
 
+// TestAReviewOfACourseThatIsNotSeenAnyMore archives the course under its author.
+func TestAReviewOfACourseThatIsNotSeenAnyMore(t *testing.T) {
+	onBoth(t, reviews.Options{}, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		c := w.course(t, "go", courses.Published)
+		sam := w.students(t, 1, c)[0] // whom the learners go on to name, though they hold no seat
+		r := w.add(t, sam, "go", 5)
+		require.Equal(t, "go", r.Slug)
+		_, err := w.courses.Archive(ctx, w.ann, "go", 0)
+		require.NoError(t, err)
+		for by, want := range map[core.Actor]string{sam: "", w.admin: "go"} {
+			got, err := w.Review(ctx, by, r.ID)
+			require.NoError(t, err)
+			require.Equal(t, want, got.Slug)
+		}
+		own, err := w.Own(ctx, sam, reviews.Choice{}, core.Page{})
+		require.NoError(t, err)
+		require.Len(t, own.Items, 1)
+		require.Empty(t, own.Items[0].Slug)
+		rating := 1
+		_, err = w.Edit(ctx, sam, r.ID, reviews.Change{Rating: &rating})
+		require.ErrorIs(t, err, courses.ErrCourseNotFound)
+		got, err := w.Review(ctx, sam, r.ID)
+		require.NoError(t, err)
+		require.Equal(t, 5, got.Rating)
+		require.NoError(t, w.Delete(ctx, sam, r.ID, 0))
+		_, err = w.Review(ctx, sam, r.ID)
+		require.ErrorIs(t, err, reviews.ErrReviewNotFound)
+	})
+}
+
 func TestAHundredAtOnceLeaveOneReview(t *testing.T) {
 	onBoth(t, reviews.Options{}, func(t *testing.T, w *world) {
 		c := w.course(t, "a", courses.Published)

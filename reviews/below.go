@@ -1,7 +1,9 @@
 package reviews
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"strconv"
 	"unicode/utf8"
 
@@ -11,7 +13,8 @@ import (
 
 // SetReply writes the answer of a course's side to a published review, in the place of
 // the one that is there. Who may edit the course may: its teacher, their producers,
-// admins. The text has 1 to MaxText characters.
+// admins. The text has 1 to MaxText characters; what the Moderator would hold is
+// ErrRefused.
 func (s *Service) SetReply(ctx context.Context, by core.Actor, id ReviewID, in NewText) (Review, error) {
 	ctx = core.WithOperation(ctx, "reviews.SetReply")
 	in.Text = trimmed(in.Text)
@@ -38,6 +41,11 @@ func (s *Service) reply(ctx context.Context, by core.Actor, id ReviewID, text st
 		return Review{}, refused
 	}
 	t := s.trail(by)
+	if text != "" {
+		if err := s.taken(ctx, Draft{Course: before.Course, User: by.UserID, Review: id, Reply: true, Text: text, At: t.at}); err != nil {
+			return Review{}, err
+		}
+	}
 	return s.change(ctx, by, before, 0, func(ctx context.Context, tx Tx, _ Stats, was Review) (Review, error) {
 		if err := isShown(&was); err != nil {
 			return Review{}, err
@@ -67,16 +75,28 @@ func (s *Service) checkText(in NewText, most int) error {
 	return nil
 }
 
+// taken returns nil for a comment or a reply that the Moderator does not hold: neither
+// waits for an admin.
+func (s *Service) taken(ctx context.Context, d Draft) error {
+	verdict, err := s.c.Moderator.Check(ctx, d)
+	if err == nil && verdict.Hold {
+		err = ErrRefused.With(core.Violation{Field: "text", Code: verdict.Reason, Message: "the text is not taken as it is"})
+	}
+	return err
+}
+
 // Vote says that the actor finds a published review of somebody else helpful, or no
-// longer, and returns how many do.
+// longer, and returns how many do. The course's side does not vote: ErrOwnCourse. A vote
+// is taken back also from a review that is shown no longer: what is returned is 0 then.
 func (s *Service) Vote(ctx context.Context, by core.Actor, id ReviewID, helpful bool) (votes int, err error) {
 	ctx = core.WithOperation(ctx, "reviews.Vote")
-	before, _, err := s.shown(ctx, by, id)
+	if helpful {
+		_, err = s.judges(ctx, by, id)
+	} else {
+		err = s.hasVoted(ctx, by, id)
+	}
 	if err != nil {
 		return 0, err
-	}
-	if isAuthor(by, &before) {
-		return 0, ErrOwnReview
 	}
 	if err := s.mayWrite(ctx, by); err != nil {
 		return 0, err
@@ -84,7 +104,7 @@ func (s *Service) Vote(ctx context.Context, by core.Actor, id ReviewID, helpful 
 	at := s.c.Clock.Now()
 	err = s.c.Store.Update(ctx, func(ctx context.Context, tx Tx) error {
 		r, err := tx.ReviewForUpdate(ctx, id)
-		if err == nil {
+		if err == nil && helpful {
 			err = isShown(&r)
 		}
 		if err != nil {
@@ -99,10 +119,46 @@ func (s *Service) Vote(ctx context.Context, by core.Actor, id ReviewID, helpful 
 		case changed:
 			r.Helpful--
 		}
-		votes = r.Helpful
+		if votes = r.Helpful; r.Status != Published {
+			votes = 0
+		}
 		return fault.Hit("reviews.vote.after_vote")
 	})
 	return votes, err
+}
+
+// judges returns a review for who may find it helpful or report it: it is published, not
+// theirs, and not of a course of theirs.
+func (s *Service) judges(ctx context.Context, by core.Actor, id ReviewID) (Review, error) {
+	r, course, err := s.shown(ctx, by, id)
+	switch {
+	case err != nil:
+		return Review{}, err
+	case isAuthor(by, &r):
+		return Review{}, ErrOwnReview
+	case teaches(by, course) || linked(by, course):
+		return Review{}, ErrOwnCourse
+	}
+	return r, nil
+}
+
+// hasVoted returns nil for who may take a vote back: they see the review, or have voted
+// when they did.
+func (s *Service) hasVoted(ctx context.Context, by core.Actor, id ReviewID) error {
+	r, _, err := s.visible(ctx, by, id)
+	switch {
+	case err == nil && isAuthor(by, &r):
+		return ErrOwnReview
+	case err == nil:
+		return signedIn(by)
+	case by.IsAnonymous() || !errors.Is(err, ErrReviewNotFound):
+		return err
+	}
+	voted, failed := s.c.Store.Voted(ctx, by.UserID, []ReviewID{id})
+	if failed == nil && len(voted) > 0 {
+		return nil
+	}
+	return cmp.Or(failed, err)
 }
 
 // Comment adds a comment of the actor below a published review. The text has 1 to
@@ -122,14 +178,10 @@ func (s *Service) Comment(ctx context.Context, by core.Actor, id ReviewID, in Ne
 	if err := s.checkText(in, MaxComment); err != nil {
 		return Comment{}, err
 	}
-	verdict, err := s.c.Moderator.Check(ctx, Draft{Course: before.Course, User: by.UserID, Review: id, Comment: true, Text: in.Text, At: t.at})
-	if err != nil {
+	if err := s.taken(ctx, Draft{Course: before.Course, User: by.UserID, Review: id, Comment: true, Text: in.Text, At: t.at}); err != nil {
 		return Comment{}, err
 	}
-	if verdict.Hold {
-		return Comment{}, ErrRefused.With(core.Violation{Field: "text", Code: verdict.Reason, Message: "the text is not taken as it is"})
-	}
-	key := s.key(by, "reviews.comment", int64(id), in.Key, in, t.at)
+	key := s.key(by, keyComment, int64(id), in.Key, in, t.at)
 	var made Comment
 	err = s.c.Store.Update(ctx, func(ctx context.Context, tx Tx) (err error) {
 		made, err = core.Once(ctx, tx, key, func() (Comment, error) {
@@ -182,23 +234,27 @@ func (s *Service) Comments(ctx context.Context, by core.Actor, id ReviewID, page
 	return found, s.name(ctx, people)
 }
 
-// DeleteComment removes a comment of the actor, or as an admin any.
+// DeleteComment removes a comment of the actor, also from a review that they see no
+// longer, or as an admin any.
 func (s *Service) DeleteComment(ctx context.Context, by core.Actor, id ReviewID, comment CommentID) error {
 	ctx = core.WithOperation(ctx, "reviews.DeleteComment")
-	r, _, err := s.visible(ctx, by, id)
-	if err != nil {
-		return err
+	r, _, unseen := s.visible(ctx, by, id)
+	if unseen != nil && !errors.Is(unseen, ErrReviewNotFound) {
+		return unseen
 	}
 	c, err := s.c.Store.CommentByID(ctx, comment)
 	if err == nil && c.Review != id {
 		err = ErrCommentNotFound
 	}
+	own := err == nil && !by.IsAnonymous() && c.User == by.UserID
 	switch {
+	case unseen != nil && !own:
+		return unseen
 	case err != nil:
 		return err
 	case by.IsAnonymous():
 		return core.ErrUnauthenticated
-	case c.User != by.UserID && !by.IsAdmin():
+	case !own && !by.IsAdmin():
 		return core.ErrForbidden
 	}
 	t := s.trail(by)
@@ -209,7 +265,7 @@ func (s *Service) DeleteComment(ctx context.Context, by core.Actor, id ReviewID,
 		if err := tx.DeleteComment(ctx, id, comment); err != nil {
 			return err
 		}
-		if c.User == by.UserID {
+		if own {
 			return nil
 		}
 		return t.audit(ctx, tx, "reviews.comment_deleted", &r, Changed{Comment: comment})

@@ -134,6 +134,70 @@ func TestCommentsOnAReview(t *testing.T) {
 	})
 }
 
+// Whoever teaches a course, or works for who does, does not judge what is said of it.
+func TestTheCourseSideNeitherVotesNorReports(t *testing.T) {
+	onBoth(t, reviews.Options{}, func(t *testing.T, w *world) {
+		c := w.course(t, "a", courses.Published)
+		people := w.students(t, 2, c)
+		r := w.add(t, people[0], "a", 2)
+		for by, want := range map[core.Actor]error{w.ann: reviews.ErrOwnCourse, w.pam: reviews.ErrOwnCourse, w.bob: nil, w.admin: nil} {
+			_, err := w.Vote(t.Context(), by, r.ID, true)
+			require.ErrorIs(t, err, want)
+			require.ErrorIs(t, w.Report(t.Context(), by, r.ID, reviews.NewReport{Reason: reviews.Spam}), want)
+		}
+		seen, err := w.Review(t.Context(), w.admin, r.ID)
+		require.NoError(t, err)
+		require.Equal(t, []int{2, 2}, []int{seen.Helpful, seen.Reports})
+	})
+}
+
+func TestARefusedReplyIsNotWritten(t *testing.T) {
+	onBoth(t, reviews.Options{Moderator: reviews.Filter{Words: []string{"bad"}}}, func(t *testing.T, w *world) {
+		c := w.course(t, "a", courses.Published)
+		r := w.add(t, w.students(t, 1, c)[0], "a", 2)
+		_, err := w.SetReply(t.Context(), w.ann, r.ID, reviews.NewText{Text: "You are BAD"})
+		require.ErrorIs(t, err, reviews.ErrRefused)
+		require.Equal(t, []string{"text:word"}, codes(t, err))
+		seen, err := w.Review(t.Context(), w.ann, r.ID)
+		require.NoError(t, err)
+		require.Zero(t, seen.Reply)
+	})
+}
+
+// Whoever has left something below a review takes it back also when they see it no longer.
+func TestOnesOwnBelowAHiddenReview(t *testing.T) {
+	onBoth(t, reviews.Options{}, func(t *testing.T, w *world) {
+		c := w.course(t, "a", courses.Published)
+		people := w.students(t, 3, c)
+		r := w.add(t, people[0], "a", 2)
+		comment, err := w.Comment(t.Context(), people[1], r.ID, reviews.NewText{Text: "Hm"})
+		require.NoError(t, err)
+		n, err := w.Vote(t.Context(), people[1], r.ID, true)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		_, err = w.Moderate(t.Context(), w.admin, r.ID, reviews.Decision{Action: reviews.Hide, Reason: "x"})
+		require.NoError(t, err)
+		_, err = w.Vote(t.Context(), people[2], r.ID, false)
+		require.ErrorIs(t, err, reviews.ErrReviewNotFound, "who has not voted does not learn that it is there")
+		_, err = w.Vote(t.Context(), w.nobody, r.ID, false)
+		require.ErrorIs(t, err, reviews.ErrReviewNotFound)
+		require.ErrorIs(t, w.DeleteComment(t.Context(), people[2], r.ID, comment.ID), reviews.ErrReviewNotFound)
+		require.ErrorIs(t, w.DeleteComment(t.Context(), w.nobody, r.ID, comment.ID), reviews.ErrReviewNotFound)
+		for _, by := range people[:2] {
+			_, err = w.Vote(t.Context(), by, r.ID, true)
+			require.Error(t, err)
+		}
+		n, err = w.Vote(t.Context(), people[1], r.ID, false)
+		require.NoError(t, err)
+		require.Zero(t, n)
+		require.NoError(t, w.DeleteComment(t.Context(), people[1], r.ID, comment.ID))
+		seen, err := w.Review(t.Context(), w.admin, r.ID)
+		require.NoError(t, err)
+		require.Equal(t, []int{0, 0}, []int{seen.Helpful, seen.Comments})
+		require.NoError(t, w.backend.Verify(t.Context()))
+	})
+}
+
 // What somebody does not see is in none of the ways to read, and whoever sees a review
 // sees it in all.
 func TestEachWayToReadShowsTheSameReviews(t *testing.T) {
@@ -177,7 +241,7 @@ func TestEachWayToReadShowsTheSameReviews(t *testing.T) {
 				}
 				slices.Sort(want)
 				for _, sort := range reviews.Sorts {
-					ids, err := w.pages(t, func(p core.Page) (reviews.Page[reviews.Review], error) {
+					ids, err := w.pages(t, true, func(p core.Page) (reviews.Page[reviews.Review], error) {
 						return w.List(t.Context(), by, c.Slug, sort, p)
 					})
 					if !visible {
@@ -197,7 +261,7 @@ func TestEachWayToReadShowsTheSameReviews(t *testing.T) {
 			if by.IsAnonymous() {
 				continue
 			}
-			ids, err := w.pages(t, func(p core.Page) (reviews.Page[reviews.Review], error) {
+			ids, err := w.pages(t, false, func(p core.Page) (reviews.Page[reviews.Review], error) {
 				return w.Own(t.Context(), by, reviews.Choice{}, p)
 			})
 			require.NoError(t, err)
@@ -210,7 +274,7 @@ func TestEachWayToReadShowsTheSameReviews(t *testing.T) {
 			}
 			require.Len(t, ids, n)
 		}
-		ids, err := w.pages(t, func(p core.Page) (reviews.Page[reviews.Review], error) {
+		ids, err := w.pages(t, true, func(p core.Page) (reviews.Page[reviews.Review], error) {
 			return w.All(t.Context(), w.admin, reviews.Choice{}, p)
 		})
 		require.NoError(t, err)
@@ -218,8 +282,9 @@ func TestEachWayToReadShowsTheSameReviews(t *testing.T) {
 	})
 }
 
-// pages reads a list to its end.
-func (w *world) pages(t testing.TB, read func(p core.Page) (reviews.Page[reviews.Review], error)) (ids []reviews.ReviewID, err error) {
+// pages reads a list to its end, in which courses are named unless the actor may not see
+// them.
+func (w *world) pages(t testing.TB, named bool, read func(p core.Page) (reviews.Page[reviews.Review], error)) (ids []reviews.ReviewID, err error) {
 	t.Helper()
 	for page := (core.Page{Limit: 2}); ; {
 		found, err := read(page)
@@ -227,7 +292,7 @@ func (w *world) pages(t testing.TB, read func(p core.Page) (reviews.Page[reviews
 			return nil, err
 		}
 		for _, r := range found.Items {
-			require.NotEmpty(t, r.Slug)
+			require.True(t, r.Slug != "" || !named)
 			require.NotEmpty(t, r.Author.Username)
 			require.NotContains(t, ids, r.ID)
 			ids = append(ids, r.ID)

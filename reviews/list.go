@@ -18,7 +18,9 @@ func (s *Service) Review(ctx context.Context, by core.Actor, id ReviewID) (Revie
 	if err != nil {
 		return Review{}, err
 	}
-	r.Slug = course.Slug
+	if course.Visible {
+		r.Slug = course.Slug
+	}
 	list := []Review{r}
 	if err := s.votes(ctx, by, list); err != nil {
 		return Review{}, err
@@ -151,7 +153,7 @@ func (s *Service) votes(ctx context.Context, by core.Actor, list []Review) error
 }
 
 // present fills the people of reviews by one statement, and by another the courses of
-// those whose Slug is empty; and takes away what is not the actor's to see.
+// those whose Slug is empty, where the actor sees them; and takes away what is not the actor's to see.
 func (s *Service) present(ctx context.Context, by core.Actor, list []Review) error {
 	var people []*Person
 	var of []courses.CourseID
@@ -173,7 +175,7 @@ func (s *Service) present(ctx context.Context, by core.Actor, list []Review) err
 			return err
 		}
 		for i := range list {
-			if list[i].Slug == "" {
+			if list[i].Slug == "" && refs[list[i].Course].Visible {
 				list[i].Slug = refs[list[i].Course].Slug
 			}
 		}

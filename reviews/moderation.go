@@ -2,7 +2,6 @@ package reviews
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strconv"
 
@@ -80,15 +79,13 @@ const HeldReported = "reported"
 
 // Report says that a published review of somebody else is abusive. As many reports as
 // Config.ReportThreshold that no admin has looked at make it Pending. A second report of
-// one user on one review is taken and counts for nothing.
+// one user on one review is taken and counts for nothing. The course's side does not
+// report: ErrOwnCourse.
 func (s *Service) Report(ctx context.Context, by core.Actor, id ReviewID, in NewReport) error {
 	ctx = core.WithOperation(ctx, "reviews.Report")
-	before, _, err := s.shown(ctx, by, id)
+	before, err := s.judges(ctx, by, id)
 	if err != nil {
 		return err
-	}
-	if isAuthor(by, &before) {
-		return ErrOwnReview
 	}
 	if err := s.mayWrite(ctx, by); err != nil {
 		return err
@@ -135,60 +132,4 @@ func (s *Service) Reports(ctx context.Context, by core.Actor, id ReviewID, page 
 		people[i] = &found.Items[i].By
 	}
 	return found, s.name(ctx, people)
-}
-
-// eraseBatch is how many rows EraseUser removes in one transaction.
-const eraseBatch = 200
-
-// EraseUser removes all that a user has written: their reviews, as Delete does, what they
-// have left on others, and the history of theirs. Only an admin may, and the user. It is
-// many short transactions: interrupted, it is called again.
-func (s *Service) EraseUser(ctx context.Context, by core.Actor, user core.UserID) error {
-	ctx = core.WithOperation(ctx, "reviews.EraseUser")
-	switch {
-	case by.IsAnonymous():
-		return core.ErrUnauthenticated
-	case !by.IsAdmin() && by.UserID != user:
-		return core.ErrForbidden
-	}
-	t := s.trail(by)
-	for {
-		list, err := s.c.Store.Reviews(ctx, Query{User: user, Limit: eraseBatch})
-		if err != nil {
-			return err
-		}
-		for _, r := range list {
-			err := s.c.Store.Update(ctx, func(ctx context.Context, tx Tx) error {
-				stats, was, err := locked(ctx, tx, r, 0)
-				if err != nil {
-					return err
-				}
-				return t.remove(ctx, tx, stats, was)
-			})
-			if err != nil && core.KindOf(err) != core.KindNotFound {
-				return err
-			}
-		}
-		if len(list) == 0 {
-			break
-		}
-	}
-	detail, err := json.Marshal(map[string]core.UserID{"user": user})
-	if err != nil {
-		return core.ErrInternal.Because(err)
-	}
-	for removed := 1; removed > 0; {
-		err := s.c.Store.Update(ctx, func(ctx context.Context, tx Tx) error {
-			n, err := tx.ForgetUser(ctx, user, eraseBatch)
-			removed = n
-			if err != nil || n > 0 {
-				return err
-			}
-			return tx.Audit(ctx, core.AuditEntry{Actor: by.UserID, Action: "reviews.user_erased", Subject: "user/" + strconv.FormatInt(int64(user), 10), Detail: detail, At: t.at})
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -19,13 +19,14 @@ type Moderator interface {
 type Draft struct {
 	Course  courses.CourseID
 	User    core.UserID
-	Review  ReviewID // the one that is edited or commented on; 0 of a new one
+	Review  ReviewID // the one that is edited, commented on or answered; 0 of a new one
 	Comment bool     // it is a comment: Rating is 0
+	Reply   bool     // it is the answer of the course's side: Rating is 0
 	Rating  int
 	Text    string
 	At      time.Time
 	// Recent are the author's latest reviews without that one, at most MaxRecent, the
-	// newest first; none of a comment. Deleted ones are among them, with the time of
+	// newest first; none of a comment or a reply. Deleted ones are among them, with the time of
 	// their end as CreatedAt and UpdatedAt.
 	Recent []Review
 }
@@ -35,7 +36,7 @@ const MaxRecent = 50
 
 // Verdict is what a Moderator says.
 type Verdict struct {
-	Hold   bool   // a review becomes pending; a comment is refused
+	Hold   bool   // a review becomes pending; a comment or a reply is refused
 	Reason string // why it is held: a code in lower case, such as "links"
 }
 

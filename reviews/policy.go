@@ -16,6 +16,16 @@ func sees(by core.Actor, r *Review, course courses.Ref) bool {
 
 func isAuthor(by core.Actor, r *Review) bool { return !by.IsAnonymous() && r.User == by.UserID }
 
+// teaches reports whether a course is the actor's own.
+func teaches(by core.Actor, course courses.Ref) bool {
+	return !by.IsAnonymous() && course.Teacher == by.UserID
+}
+
+// linked reports whether the actor is a producer of who teaches a course.
+func linked(by core.Actor, course courses.Ref) bool {
+	return by.Role == core.Producer && course.Editable && !teaches(by, course)
+}
+
 // signedIn returns nil for who is signed in.
 func signedIn(by core.Actor) error {
 	if by.IsAnonymous() {
@@ -80,9 +90,8 @@ func (s *Service) obstacles(by core.Actor, course courses.Ref, l Learner) (reaso
 			reasons = append(reasons, reason)
 		}
 	}
-	own := course.Teacher == by.UserID
-	add(ReasonOwnCourse, own)
-	add(ReasonLinked, !own && by.Role == core.Producer && course.Editable)
+	add(ReasonOwnCourse, teaches(by, course))
+	add(ReasonLinked, linked(by, course))
 	add(ReasonNotEnrolled, !l.Enrolled)
 	add(ReasonProgress, l.Enrolled && l.Percent < s.c.MinPercent)
 	return reasons

@@ -95,7 +95,11 @@ func TestNumbersAreThoseOfARecount(t *testing.T) {
 		steps := size(10_000, 600) / hands
 		var all []courses.Course
 		for i := range 7 {
-			all = append(all, w.course(t, fmt.Sprintf("c%d", i), courses.Published))
+			teacher := w.ann
+			if i%3 == 0 {
+				teacher = w.bob
+			}
+			all = append(all, w.courseOf(t, teacher, fmt.Sprintf("c%d", i), courses.Published))
 		}
 		crew := make([]*hand, hands)
 		for i := range crew {
@@ -122,39 +126,78 @@ func TestNumbersAreThoseOfARecount(t *testing.T) {
 		wg.Wait()
 		require.NoError(t, errors.Join(errs...))
 
-		numbers := map[courses.CourseID]*[5]int64{}
-		for _, c := range all {
-			numbers[c.ID] = new([5]int64)
-		}
-		for _, h := range crew {
-			for pair, want := range h.is {
-				got, err := w.backend.Reviews.ReviewOf(t.Context(), pair.Course, pair.User)
-				require.NoError(t, err)
-				require.Equal(t, []any{want.ID, want.Rating, want.Status, want.Version}, []any{got.ID, got.Rating, got.Status, got.Version})
-				if want.Status == reviews.Published {
-					numbers[pair.Course][want.Rating-1]++
-				}
+		w.recounted(t, crew, all)
+		for _, h := range crew { // one of each crew takes their courses no longer, and one is gone
+			refunded, gone := h.people[0], h.people[1]
+			for _, c := range all {
+				w.learners.set(c.ID, refunded.UserID, reviews.Learner{})
+				delete(h.is, reviews.Pair{Course: c.ID, User: gone.UserID})
 			}
-			for _, by := range h.people {
-				own, err := w.Own(t.Context(), by, reviews.Choice{}, core.Page{})
-				require.NoError(t, err)
-				for _, r := range own.Items {
-					require.Contains(t, h.is, reviews.Pair{Course: r.Course, User: r.User})
-				}
-			}
+			require.NoError(t, w.EraseUser(t.Context(), w.admin, gone.UserID))
 		}
-		for _, c := range all {
-			w.numbers(t, c.Slug, *numbers[c.ID])
-		}
-		top, err := w.courses.Top(t.Context(), 100)
-		require.NoError(t, err)
-		want := slices.DeleteFunc(slices.Clone(all), func(c courses.Course) bool { return *numbers[c.ID] == [5]int64{} })
-		slices.SortFunc(want, func(a, b courses.Course) int { return bayes(*numbers[b.ID], b.ID) - bayes(*numbers[a.ID], a.ID) })
-		require.Len(t, top, len(want))
-		for i := range want {
-			require.Equal(t, want[i].Slug, top[i].Slug)
-		}
+		w.recounted(t, crew, all)
 	})
+}
+
+// recounted compares what is stored with what people were answered: reviews, the numbers
+// of each course, the order of the top and what teachers are rated.
+func (w *world) recounted(t *testing.T, crew []*hand, all []courses.Course) {
+	t.Helper()
+	numbers := map[courses.CourseID]*[5]int64{}
+	for _, c := range all {
+		numbers[c.ID] = new([5]int64)
+	}
+	for _, h := range crew {
+		for pair, want := range h.is {
+			got, err := w.backend.Reviews.ReviewOf(t.Context(), pair.Course, pair.User)
+			require.NoError(t, err)
+			require.Equal(t, []any{want.ID, want.Rating, want.Status, want.Version}, []any{got.ID, got.Rating, got.Status, got.Version})
+			if want.Status == reviews.Published {
+				numbers[pair.Course][want.Rating-1]++
+			}
+		}
+		for _, by := range h.people {
+			own, err := w.Own(t.Context(), by, reviews.Choice{}, core.Page{})
+			require.NoError(t, err)
+			for _, r := range own.Items {
+				require.Contains(t, h.is, reviews.Pair{Course: r.Course, User: r.User})
+			}
+		}
+	}
+	together := map[core.UserID]*[5]int64{w.ann.UserID: new([5]int64), w.bob.UserID: new([5]int64)}
+	for _, c := range all {
+		w.numbers(t, c.Slug, *numbers[c.ID])
+		for i, n := range numbers[c.ID] {
+			together[c.Teacher.ID][i] += n
+		}
+	}
+	for teacher, histogram := range together {
+		got, err := w.courses.TeacherRating(t.Context(), teacher)
+		require.NoError(t, err)
+		require.Equal(t, damped(*histogram), got, "of %v", *histogram)
+	}
+	top, err := w.courses.Top(t.Context(), 100)
+	require.NoError(t, err)
+	want := slices.DeleteFunc(slices.Clone(all), func(c courses.Course) bool { return *numbers[c.ID] == [5]int64{} })
+	slices.SortFunc(want, func(a, b courses.Course) int { return bayes(*numbers[b.ID], b.ID) - bayes(*numbers[a.ID], a.ID) })
+	require.Len(t, top, len(want))
+	for i := range want {
+		require.Equal(t, want[i].Slug, top[i].Slug)
+	}
+}
+
+// damped is what a teacher is rated by all reviews of their courses, in hundredths of a
+// star: their mean with ten reviews of 4 before the first real one, and 0 without one.
+func damped(histogram [5]int64) int {
+	sum, count := 40, 10
+	for i, n := range histogram {
+		sum += int(n) * (i + 1)
+		count += int(n)
+	}
+	if count == 10 {
+		return 0
+	}
+	return (200*sum + count) / (2 * count) // rounded, halves up
 }
 
 // bayes is the key of the order by rating: ten reviews of 4 before the first real one, in

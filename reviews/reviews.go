@@ -52,7 +52,7 @@ const (
 type Review struct {
 	ID        ReviewID
 	Course    courses.CourseID
-	Slug      string // of the course; a Store leaves it empty, the Service fills it
+	Slug      string // of the course, where the actor sees that; a Store leaves it empty, the Service fills it
 	User      core.UserID
 	Author    Person // a Store leaves it empty, the Service fills it
 	Rating    int    // MinRating to MaxRating

@@ -145,10 +145,15 @@ func (w *world) person(t testing.TB, name string, role core.Role) core.Actor {
 // course adds a course of ann.
 func (w *world) course(t testing.TB, slug string, status courses.Status) courses.Course {
 	t.Helper()
+	return w.courseOf(t, w.ann, slug, status)
+}
+
+func (w *world) courseOf(t testing.TB, teacher core.Actor, slug string, status courses.Status) courses.Course {
+	t.Helper()
 	var made []courses.Course
 	require.NoError(t, w.backend.Courses.Update(context.Background(), func(ctx context.Context, tx courses.Tx) (err error) {
 		made, err = tx.InsertCourses(ctx, []courses.Course{{
-			Slug: slug, Title: slug, Status: status, Price: core.Money{Currency: "RUB"}, Teacher: courses.Teacher{ID: w.ann.UserID}, CreatedAt: begin, UpdatedAt: begin,
+			Slug: slug, Title: slug, Status: status, Price: core.Money{Currency: "RUB"}, Teacher: courses.Teacher{ID: teacher.UserID}, CreatedAt: begin, UpdatedAt: begin,
 		}})
 		return err
 	}))

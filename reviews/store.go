@@ -161,8 +161,9 @@ type Tx interface {
 	HandleReports(ctx context.Context, review ReviewID) error
 	// ForgetUser removes what a user has left on other reviews: the votes of up to limit
 	// of them, the comments of as many and the reports, by which it changes the reviews'
-	// numbers; and up to limit revisions of what they have written. It returns how many
-	// rows in all: 0 when nothing is left. Their reviews stay.
+	// numbers; the replies to as many, by which it makes their versions one more; and up to
+	// limit revisions of what they have written. It returns how many of these in all: 0
+	// when nothing is left. Their reviews stay.
 	ForgetUser(ctx context.Context, user core.UserID, limit int) (int, error)
 }
 

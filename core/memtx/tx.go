@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -139,6 +140,19 @@ func (tx *Tx[S]) ForgetKeys(_ context.Context, before time.Time, limit int) (int
 	if tx.done.Load() {
 		return 0, core.ErrTxDone
 	}
+	return tx.forget(limit, func(_ keyName, row keyRow) bool { return row.at.Before(before) }), nil
+}
+
+// ForgetScope implements core.Tx.
+func (tx *Tx[S]) ForgetScope(_ context.Context, prefix string, limit int) (int, error) {
+	if tx.done.Load() {
+		return 0, core.ErrTxDone
+	}
+	return tx.forget(limit, func(name keyName, _ keyRow) bool { return strings.HasPrefix(name.scope, prefix) }), nil
+}
+
+// forget removes up to limit keys of some, the oldest first, and returns how many.
+func (tx *Tx[S]) forget(limit int, some func(name keyName, row keyRow) bool) (n int) {
 	type old struct {
 		name keyName
 		at   time.Time
@@ -146,13 +160,12 @@ func (tx *Tx[S]) ForgetKeys(_ context.Context, before time.Time, limit int) (int
 	var found []old
 	for _, rows := range []map[keyName]keyRow{tx.db.keys, tx.keys} {
 		for name := range rows {
-			if row, there := tx.key(name); there && row.at.Before(before) {
+			if row, there := tx.key(name); there && some(name, row) {
 				found = append(found, old{name, row.at})
 			}
 		}
 	}
 	slices.SortFunc(found, func(a, b old) int { return a.at.Compare(b.at) })
-	n := 0
 	for _, f := range found {
 		if row, there := tx.key(f.name); there && n < limit { // one that is in both maps comes twice
 			row.forgotten = true
@@ -160,7 +173,7 @@ func (tx *Tx[S]) ForgetKeys(_ context.Context, before time.Time, limit int) (int
 			n++
 		}
 	}
-	return n, nil
+	return n
 }
 
 var _ core.Tx = (*Tx[struct{}])(nil)

@@ -45,6 +45,7 @@ var Points = []string{
 	"reviews.vote.after_vote",
 	"reviews.comment.after_insert",
 	"reviews.rated.after_stats",
+	"reviews.forget.after_rows",
 	"tasks.relay.after_pending", // nothing has been taken over
 	"tasks.relay.after_insert",  // the queue has the jobs, and the outbox has the events still
 	"reports.make.after_begin",

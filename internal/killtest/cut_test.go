@@ -14,6 +14,7 @@ import (
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/internal/pgtest"
 	"github.com/ustat/ustat/internal/wirecut"
+	"github.com/ustat/ustat/reviews"
 	"github.com/ustat/ustat/storage/postgres"
 	"github.com/ustat/ustat/ustattest"
 )
@@ -33,30 +34,30 @@ type cutting struct {
 type step struct {
 	event string // that it leaves
 	of    string // the query, without the type, that counts the event
-	do    func(ctx context.Context, c *cutting, s *courses.Service, slug string) error
+	do    func(ctx context.Context, c *cutting, p *ustattest.Platform, slug string) error
 	again error // what it is, when it has been done already
 }
 
 var steps = []step{
-	{courses.EventCreated, ofCourse, func(ctx context.Context, _ *cutting, s *courses.Service, slug string) error {
-		_, err := s.Create(ctx, accounts.System, courses.NewCourse{
+	{courses.EventCreated, ofCourse, func(ctx context.Context, _ *cutting, p *ustattest.Platform, slug string) error {
+		_, err := p.Courses.Create(ctx, accounts.System, courses.NewCourse{
 			Title: slug, Slug: slug, Category: "category", Teacher: "anna", Price: &core.Money{Currency: "EUR"}, Key: slug,
 		})
 		return err
 	}, nil},
-	{courses.EventSubmitted, ofCourse, func(ctx context.Context, _ *cutting, s *courses.Service, slug string) error {
-		_, err := s.Submit(ctx, accounts.System, slug, 0)
+	{courses.EventSubmitted, ofCourse, func(ctx context.Context, _ *cutting, p *ustattest.Platform, slug string) error {
+		_, err := p.Courses.Submit(ctx, accounts.System, slug, 0)
 		return err
 	}, courses.ErrTransition},
-	{courses.EventPublished, ofCourse, func(ctx context.Context, _ *cutting, s *courses.Service, slug string) error {
-		_, err := s.Publish(ctx, accounts.System, slug, 0)
+	{courses.EventPublished, ofCourse, func(ctx context.Context, _ *cutting, p *ustattest.Platform, slug string) error {
+		_, err := p.Courses.Publish(ctx, accounts.System, slug, 0)
 		return err
 	}, courses.ErrTransition},
-	{courses.EventEnrolled, ofEnrollments, func(ctx context.Context, c *cutting, s *courses.Service, slug string) error {
-		_, err := s.Enroll(ctx, c.learns, slug, "")
+	{courses.EventEnrolled, ofEnrollments, func(ctx context.Context, c *cutting, p *ustattest.Platform, slug string) error {
+		_, err := p.Courses.Enroll(ctx, c.learns, slug, "")
 		return err
 	}, nil},
-	{courses.EventCompleted, ofEnrollments, func(ctx context.Context, c *cutting, s *courses.Service, slug string) error {
+	{courses.EventCompleted, ofEnrollments, func(ctx context.Context, c *cutting, p *ustattest.Platform, slug string) error {
 		enrolled, err := c.Courses.Enrollments(ctx, c.learns, courses.EnrollmentFilter{Course: slug}, core.Page{}) // past the proxy
 		if err != nil {
 			return err
@@ -65,14 +66,42 @@ var steps = []step{
 		if err != nil {
 			return err
 		}
-		_, err = s.CompleteLesson(ctx, c.learns, enrolled.Items[0].ID, lessons.Items[0].ID)
+		_, err = p.Courses.CompleteLesson(ctx, c.learns, enrolled.Items[0].ID, lessons.Items[0].ID)
 		return err
 	}, nil},
+	{reviews.EventCreated, ofReviewEvents, func(ctx context.Context, c *cutting, p *ustattest.Platform, slug string) error {
+		_, err := p.Reviews.Create(ctx, c.learns, slug, reviews.New{Rating: 4, Text: "Good", Key: slug})
+		return err
+	}, nil},
+	{reviews.EventEdited, ofReviewEvents, func(ctx context.Context, c *cutting, p *ustattest.Platform, slug string) error {
+		r, err := c.reviewOf(ctx, slug)
+		if err != nil {
+			return err
+		}
+		rating := 1
+		_, err = p.Reviews.Edit(ctx, c.learns, r, reviews.Change{Rating: &rating})
+		return err
+	}, nil},
+	{reviews.EventModerated, ofReviewEvents, func(ctx context.Context, c *cutting, p *ustattest.Platform, slug string) error {
+		r, err := c.reviewOf(ctx, slug)
+		if err != nil {
+			return err
+		}
+		_, err = p.Reviews.Moderate(ctx, accounts.System, r, reviews.Decision{Action: reviews.Hide, Reason: "rude"})
+		return err
+	}, reviews.ErrTransition},
 }
 
-// TestACutAfterEveryMessage creates, submits and publishes courses, and enrolls in them
-// and completes them, over a connection that is cut after the first message of a side, the second, the third, … Without
-// USTAT_TEST_SCALE it takes those around each COMMIT, and some others.
+// reviewOf returns the review of the learner on a course, past the proxy.
+func (c *cutting) reviewOf(ctx context.Context, slug string) (reviews.ReviewID, error) {
+	e, err := c.Reviews.Eligibility(ctx, c.learns, slug)
+	return e.Review, err
+}
+
+// TestACutAfterEveryMessage creates, submits and publishes courses, enrolls in them,
+// completes and reviews them, changes the review and hides it, over a connection that is
+// cut after the first message of a side, the second, the third, … Without USTAT_TEST_SCALE
+// it takes those around each COMMIT, and some others.
 func TestACutAfterEveryMessage(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.DSN(t)
@@ -81,7 +110,7 @@ func TestACutAfterEveryMessage(t *testing.T) {
 	c := &cutting{world: newWorld(t, backend, "postgres", dsn, "pgx", dsn), proxy: wirecut.Start(t, dsn)}
 	throughProxy, err := postgres.Open(t.Context(), c.proxy.DSN()+"&pool_max_conns=1", nil)
 	require.NoError(t, err)
-	c.through = ustattest.New(t, ustattest.WithBackend(throughProxy))
+	c.through = ustattest.New(t, ustattest.WithBackend(throughProxy), ustattest.WithConfig(config))
 	c.learns = c.learner(t, "learner")
 
 	for _, s := range steps {
@@ -123,7 +152,7 @@ func isCommit(m wirecut.Message) bool { return strings.EqualFold(m.Text, "commit
 // step does a step that must succeed, with what the course needs for it.
 func (c *cutting) step(t *testing.T, s step, slug string) {
 	t.Helper()
-	require.NoError(t, s.do(t.Context(), c, c.through.Courses, slug))
+	require.NoError(t, s.do(t.Context(), c, c.through, slug))
 	if s.event == courses.EventCreated {
 		c.fill(t, slug)
 	}
@@ -147,7 +176,7 @@ func (c *cutting) cut(t *testing.T, s step, after wirecut.Message) {
 	require.NoError(t, c.through.Ready(ctx)) // there is a connection
 	before := c.state(t)
 	c.proxy.Arm(after.Side, after.Nth)
-	err := s.do(ctx, c, c.through.Courses, slug)
+	err := s.do(ctx, c, c.through, slug)
 	require.True(t, c.proxy.Cut(), "%s has no message %v", s.event, after)
 	stored := c.count(t, strings.ReplaceAll(s.of, "%s", slug)+"'"+s.event+"'")
 	require.LessOrEqual(t, stored, 1)
@@ -172,7 +201,7 @@ func (c *cutting) cut(t *testing.T, s step, after wirecut.Message) {
 		require.Equal(t, 1, stored, "the server had the COMMIT before the cut at %v", after)
 	}
 
-	err = s.do(ctx, c, c.through.Courses, slug) // at once: the pool has healed
+	err = s.do(ctx, c, c.through, slug) // at once: the pool has healed
 	if stored == 1 {
 		require.ErrorIs(t, err, s.again)
 	} else {
@@ -189,7 +218,7 @@ func (c *cutting) beforeStep(t *testing.T, s step) (slug string) {
 		if earlier.event == s.event {
 			break
 		}
-		require.NoError(t, earlier.do(t.Context(), c, c.Courses, slug))
+		require.NoError(t, earlier.do(t.Context(), c, c.Platform, slug))
 		if i == 0 {
 			c.fill(t, slug)
 		}

@@ -34,6 +34,10 @@ func ofReviews(table, course, more string) string {
 
 const courseOfReview = "(SELECT r.course_id FROM ustat_reviews AS r WHERE r.id = x.review_id)"
 
+// ofReviewEvents counts the events of a type of the reviews of a course.
+const ofReviewEvents = "SELECT count(*) FROM ustat_outbox AS o JOIN ustat_reviews AS r ON o.subject = 'review/' || r.id" +
+	" JOIN ustat_courses AS c ON c.id = r.course_id WHERE c.slug = '%s' AND o.type = "
+
 // ofEnrollments counts the events of a type of those who take a course.
 const ofEnrollments = "SELECT count(*) FROM ustat_outbox AS o JOIN ustat_enrollments AS e ON o.subject = 'enrollment/' || e.id" +
 	" JOIN ustat_courses AS c ON c.id = e.course_id WHERE c.slug = '%s' AND o.type = "
@@ -58,6 +62,12 @@ var operations = map[string]operation{
 	"reviews.vote": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
 		return w.review(t, "reviews.vote", n, "root")
 	}, effects: ofReviews("ustat_review_votes", courseOfReview, "")},
+	"reviews.report": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		return w.review(t, "reviews.report", n, "root")
+	}, effects: ofReviews("ustat_review_reports", courseOfReview, "")},
+	"reviews.reply": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
+		return w.review(t, "reviews.reply", n, "anna")
+	}, effects: ofReviews("ustat_reviews", "x.course_id", " AND x.reply_text = 'Thanks'")},
 	"courses.publish": {prepare: func(t *testing.T, w *world, n string) killtest.Op {
 		w.inReview(t, n)
 		return killtest.Op{Name: "courses.publish", Args: map[string]string{"slug": n, "by": "root"}}
@@ -250,6 +260,7 @@ func TestEveryPointIsHit(t *testing.T) {
 			hit = append(hit, call.Hits...)
 		}
 		hit = append(hit, w.hitsOfPurchases(t)...)
+		hit = append(hit, w.one(t, w.toErase(t, "erased")).Hits...)
 		slices.Sort(hit)
 		require.ElementsMatch(t, fault.Points, slices.Compact(hit))
 	})

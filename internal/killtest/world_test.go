@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,11 +58,17 @@ func onEachEngine(t *testing.T, test func(t *testing.T, w *world)) {
 	})
 }
 
+// config lets everybody review every course, as much as a test has to.
+var config = ustat.Config{
+	Learners: killtest.Everybody{},
+	Reviews:  reviews.Options{Moderator: reviews.Filter{PerHour: math.MaxInt}, PerHour: math.MaxInt},
+}
+
 // newWorld has a teacher anna, an admin root and a category.
 func newWorld(t *testing.T, backend *storage.Backend, engine, dsn, driver, besideDSN string) *world {
 	t.Helper()
 	ctx := t.Context()
-	w := &world{Platform: ustattest.New(t, ustattest.WithBackend(backend), ustattest.WithConfig(ustat.Config{Learners: killtest.Everybody{}})), engine: engine, dsn: dsn}
+	w := &world{Platform: ustattest.New(t, ustattest.WithBackend(backend), ustattest.WithConfig(config)), engine: engine, dsn: dsn}
 	for username, role := range map[string]core.Role{"anna": core.Teacher, "root": core.Admin} {
 		_, err := w.Accounts.CreateUser(ctx, accounts.System, accounts.NewUser{Username: username, Email: username + "@example.org", Role: role})
 		require.NoError(t, err)
@@ -218,7 +225,7 @@ var tables = []string{
 	"ustat_users", "ustat_profiles", "ustat_sessions", "ustat_refresh_tokens", "ustat_producer_teachers", "ustat_courses", "ustat_course_stats",
 	"ustat_course_slugs", "ustat_modules", "ustat_categories", "ustat_outbox", "ustat_audit", "ustat_idempotency", "ustat_enrollments", "ustat_progress",
 	"ustat_orders", "ustat_coupons", "ustat_coupon_uses", "ustat_payment_events", "ustat_entitlements",
-	"ustat_reviews", "ustat_review_stats", "ustat_review_history", "ustat_review_votes", "ustat_review_comments",
+	"ustat_reviews", "ustat_review_stats", "ustat_review_history", "ustat_review_votes", "ustat_review_comments", "ustat_review_reports",
 }
 
 // state returns all rows of all tables.

@@ -61,6 +61,14 @@ func (s suite) certificates() {
 			return err
 		})
 		require.ErrorIs(t, err, core.ErrInvalid)
+		archived := bySlug(t, b, "one")
+		for _, status := range []courses.Status{courses.Archived, courses.Published} {
+			archived.Status = status
+			require.NoError(t, updateCourses(t, b, archived))
+			got, err := b.Courses.CertificateOf(timeout(t), e[0].ID)
+			require.NoError(t, err)
+			require.Equal(t, status == courses.Published, got.Slug == "one", "a course that is not published is not named")
+		}
 		for _, read := range []func(ctx context.Context) (courses.Certificate, error){
 			func(ctx context.Context) (courses.Certificate, error) { return b.Courses.CertificateOf(ctx, e[0].ID) },
 			func(ctx context.Context) (courses.Certificate, error) {

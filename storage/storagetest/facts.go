@@ -81,8 +81,7 @@ func (s suite) facts() {
 				progress = append(progress, courses.LessonProgress{Enrollment: both[n%2].ID, Lesson: courses.LessonID(n + 1), CompletedAt: zoned(at).Add(-789)})
 			}
 			write(t, b, func(ctx context.Context, tx courses.Tx) error {
-				_, err := tx.AddProgress(ctx, progress)
-				return err
+				return tx.SetProgress(ctx, progress)
 			})
 			run := 0
 			for _, on := range active {

@@ -73,6 +73,37 @@ func (s suite) forgetting(d, other domain) {
 			}
 		}
 	})
+	s.run("ForgetScope removes keys whose scopes begin so, up to limit, and no others", func(t *testing.T, b *storage.Backend) {
+		scopes := []string{"a/1/x", "a/1/y", "a/1/я", "a/10/x", "a/1", "a_1/x", "a%1/x", "A/1/x", "b/1/x"}
+		key := func(scope string) core.IdempotencyKey {
+			return core.IdempotencyKey{Scope: scope, Key: "k", Request: core.RequestHash(scope), At: day}
+		}
+		require.NoError(t, d.update(timeout(t), b, func(ctx context.Context, tx rows) error {
+			var errs []error
+			for _, scope := range scopes {
+				_, _, err := tx.Claim(ctx, key(scope))
+				errs = append(errs, err, tx.SaveAnswer(ctx, key(scope), []byte("{}")))
+			}
+			return errors.Join(errs...)
+		}))
+		for _, want := range []int{2, 1, 0} {
+			require.NoError(t, d.update(timeout(t), b, func(ctx context.Context, tx rows) error {
+				n, err := tx.ForgetScope(ctx, "a/1/", 2)
+				if err == nil && n != want {
+					err = fmt.Errorf("%d keys were removed, not %d", n, want)
+				}
+				return err
+			}))
+		}
+		require.NoError(t, d.update(timeout(t), b, func(ctx context.Context, tx rows) error {
+			for i, scope := range scopes {
+				if _, known, err := tx.Claim(ctx, key(scope)); err != nil || known != (i > 2) {
+					return fmt.Errorf("the key of %q is known: %v, %w", scope, known, err)
+				}
+			}
+			return nil
+		}))
+	})
 }
 
 // sessionsForgotten holds what accounts remove of sessions.

@@ -142,6 +142,38 @@ func (s suite) orders() {
 		}
 		require.Equal(t, 1, count, "one of those who come at once adds it")
 	})
+	s.run("LockBuyer counts the watched orders of a user that are not being refunded, and those who ask at once take turns", func(t *testing.T, b *storage.Backend) {
+		teacher := insertUsers(t, b, person("teacher"))[0]
+		const callers, most = 8, 5
+		list := make([]courses.Course, callers)
+		for i := range list {
+			list[i] = insertCourses(t, b, course(fmt.Sprint("course-", i), teacher.ID))[0]
+		}
+		for i, status := range courses.OrderStatuses {
+			o := newOrder(i, list[0], 7)
+			o.Status, o.Watched = status, status != courses.OrderPaid && status != courses.OrderRefunded
+			insertOrder(t, b, o)
+		}
+		insertOrder(t, b, newOrder(100, list[0], 8)) // another's
+		require.NoError(t, errors.Join(atOnce(b, callers, func(ctx context.Context, tx courses.Tx, i int) error {
+			open, err := tx.LockBuyer(ctx, 7)
+			if err != nil || i == 0 || open >= most {
+				return err
+			}
+			_, _, err = tx.InsertOrder(ctx, newOrder(10+i, list[i], 7))
+			return err
+		})...))
+		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			for user, want := range map[core.UserID]int{7: most, 8: 1, 9: 0} {
+				open, err := tx.LockBuyer(ctx, user)
+				if err != nil {
+					return err
+				}
+				require.Equal(t, want, open)
+			}
+			return nil
+		})
+	})
 	s.run("UpdateOrder writes all of an order but what it is about, and a missing one is ErrOrderNotFound", func(t *testing.T, b *storage.Backend) {
 		c := oneCourse(t, b)
 		want := insertOrder(t, b, newOrder(1, c, 7))
@@ -176,6 +208,44 @@ func (s suite) orders() {
 		require.EqualValues(t, writers+1, got.Version)
 	})
 	s.run("Orders returns up to q.Limit orders behind q.After, the newest first, by one statement", s.orderLists)
+	s.run("StrandedOrders returns the paid orders of those who wait for a seat of an archived course, the oldest first, by one statement", func(t *testing.T, b *storage.Backend) {
+		teacher := insertUsers(t, b, person("teacher"))[0]
+		archived, open := course("archived", teacher.ID), course("open", teacher.ID)
+		archived.Status = courses.Archived
+		both := insertCourses(t, b, archived, open)
+		n := 0
+		buy := func(c courses.Course, enrolled courses.EnrollmentStatus, status courses.OrderStatus) {
+			n++
+			user := core.UserID(n)
+			o := newOrder(100-n, c, user)
+			o.Status, o.Watched = status, status == courses.OrderPending
+			o = insertOrder(t, b, o)
+			e := enrollment(c, user)
+			e.Status, e.Source = enrolled, courses.SourcePurchase
+			enroll(t, b, e)
+			write(t, b, func(ctx context.Context, tx courses.Tx) error {
+				return tx.SetEntitlement(ctx, courses.Entitlement{Course: c.ID, User: user, Source: courses.SourcePurchase, Order: o.ID, PricePaid: o.Total, At: day})
+			})
+		}
+		for range 3 {
+			buy(both[0], courses.Waiting, courses.OrderPaid)
+		}
+		buy(both[0], courses.Active, courses.OrderPaid)
+		buy(both[0], courses.Cancelled, courses.OrderPaid)
+		buy(both[0], courses.Waiting, courses.OrderRefunding)
+		buy(both[1], courses.Waiting, courses.OrderPaid)
+		for limit, want := range map[int][]uuid.UUID{10: {orderID(97), orderID(98), orderID(99)}, 2: {orderID(97), orderID(98)}} {
+			ctx, queries := storage.CountQueries(timeout(t))
+			got, err := b.Courses.StrandedOrders(ctx, limit)
+			require.NoError(t, err)
+			require.Equal(t, 1, queries.Count())
+			ids := []uuid.UUID{}
+			for _, o := range got {
+				ids = append(ids, o.ID)
+			}
+			require.Equal(t, want, ids)
+		}
+	})
 	s.run("UnsettledOrders returns what is watched and was not looked at since, the oldest first", func(t *testing.T, b *storage.Backend) {
 		c := oneCourse(t, b)
 		for i, status := range []courses.OrderStatus{courses.OrderPending, courses.OrderPaid, courses.OrderExpired, courses.OrderRefunding, courses.OrderRefunded, courses.OrderExpired} {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ustat/ustat/core"
@@ -16,28 +18,25 @@ import (
 
 // progress are the cases of what is done.
 func (s suite) progress() {
-	s.run("AddProgress returns how many were new, and a time that is stored stays", func(t *testing.T, b *storage.Backend) {
+	s.run("CompleteLesson says whether it was new, and a time that is stored stays", func(t *testing.T, b *storage.Backend) {
 		cl := newClass(t, b)
 		e := enroll(t, b, enrollment(cl.courses[0], 7))[0]
-		var all []courses.LessonProgress
-		for i := range 1200 { // more than a block, of lessons that need not be there
-			all = append(all, courses.LessonProgress{Enrollment: e.ID, Lesson: courses.LessonID(10_000 + i), CompletedAt: day})
-		}
 		first, second := cl.lessons[0][0].ID, cl.lessons[0][1].ID
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {
 			for _, step := range []struct {
-				list []courses.LessonProgress
-				new  int
+				courses.LessonProgress
+				new bool
 			}{
-				{nil, 0},
-				{[]courses.LessonProgress{{Enrollment: e.ID, Lesson: first, CompletedAt: day}}, 1},
-				{[]courses.LessonProgress{{Enrollment: e.ID, Lesson: first, CompletedAt: day.Add(time.Hour)}, {Enrollment: e.ID, Lesson: second, CompletedAt: day}}, 1},
-				{all, len(all)},
-				{all, 0},
+				{courses.LessonProgress{Enrollment: e.ID, Lesson: first, CompletedAt: day}, true},
+				{courses.LessonProgress{Enrollment: e.ID, Lesson: first, CompletedAt: day.Add(time.Hour)}, false},
+				{courses.LessonProgress{Enrollment: e.ID, Lesson: second, CompletedAt: day}, true},
+				{courses.LessonProgress{Enrollment: e.ID, Lesson: 10_000, CompletedAt: day}, true}, // which need not be there
+				{courses.LessonProgress{Enrollment: e.ID, Lesson: 10_000, CompletedAt: day}, false},
+				{courses.LessonProgress{Enrollment: 404, Lesson: first, CompletedAt: day}, false}, // nor that, which then adds nothing
 			} {
-				added, err := tx.AddProgress(ctx, step.list)
+				added, err := tx.CompleteLesson(ctx, step.LessonProgress)
 				if err != nil || added != step.new {
-					return fmt.Errorf("%d were new, want %d: %w", added, step.new, err)
+					return fmt.Errorf("%+v was new: %t, want %t: %w", step.LessonProgress, added, step.new, err)
 				}
 			}
 			return nil
@@ -55,10 +54,58 @@ func (s suite) progress() {
 		done, err = b.Courses.CompletedLessons(timeout(t), e.ID, 0, 1)
 		require.NoError(t, err)
 		require.Equal(t, want[:1], done)
-		require.ErrorIs(t, writing(t, b, func(ctx context.Context, tx courses.Tx) error {
-			_, err := tx.AddProgress(ctx, []courses.LessonProgress{{Enrollment: 404, Lesson: first, CompletedAt: day}})
-			return err
-		}), core.ErrInvalid)
+	})
+	s.run("CompleteLesson waits for who has locked the enrollment", func(t *testing.T, b *storage.Backend) {
+		cl := newClass(t, b)
+		e := enroll(t, b, enrollment(cl.courses[0], 7))[0]
+		var left, seen courses.EnrollmentStatus
+		var wait sync.WaitGroup
+		write(t, b, func(ctx context.Context, tx courses.Tx) error {
+			locked, err := tx.EnrollmentForUpdate(ctx, e.ID)
+			if err != nil {
+				return err
+			}
+			wait.Go(func() {
+				assert.NoError(t, b.Courses.Update(timeout(t), func(ctx context.Context, tx courses.Tx) error {
+					if _, err := tx.CompleteLesson(ctx, courses.LessonProgress{Enrollment: e.ID, Lesson: cl.lessons[0][0].ID, CompletedAt: day}); err != nil {
+						return err
+					}
+					now, err := tx.EnrollmentByID(ctx, e.ID)
+					seen = now.Status
+					return err
+				}))
+			})
+			time.Sleep(20 * time.Millisecond) // long enough for one that does not wait to have read
+			locked.Status = courses.Cancelled
+			left = locked.Status
+			return tx.UpdateEnrollments(ctx, []courses.Enrollment{locked})
+		})
+		wait.Wait()
+		require.Equal(t, left, seen)
+	})
+	s.run("Attendance is an enrollment with its course and a lesson of that, by one statement", func(t *testing.T, b *storage.Backend) {
+		cl := newClass(t, b)
+		e := enroll(t, b, enrollment(cl.courses[0], 7), enrollment(cl.courses[1], 7))[0]
+		lesson := cl.lessons[0][0]
+		ctx, queries := storage.CountQueries(timeout(t))
+		got, err := b.Courses.Attendance(ctx, e.ID, lesson.ID)
+		require.NoError(t, err)
+		require.LessOrEqual(t, queries.Count(), 1)
+		course, err := b.Courses.CourseBySlug(timeout(t), cl.courses[0].Slug)
+		require.NoError(t, err)
+		course.Tags = nil
+		whole, err := b.Courses.LessonByID(timeout(t), course.ID, lesson.ID)
+		require.NoError(t, err)
+		want := enrollmentNow(t, b, e.ID)
+		want.Lessons, want.Done = 0, 0
+		require.Equal(t, courses.Attendance{Enrollment: want, Course: course, Lesson: whole}, got)
+		for _, other := range []courses.LessonID{cl.lessons[1][0].ID, 404} {
+			got, err := b.Courses.Attendance(timeout(t), e.ID, other)
+			require.NoError(t, err)
+			require.Equal(t, courses.Attendance{Enrollment: want, Course: course}, got)
+		}
+		_, err = b.Courses.Attendance(timeout(t), 404, lesson.ID)
+		require.ErrorIs(t, err, courses.ErrEnrollmentNotFound)
 	})
 	s.run("what was done stays when its lesson is moved, and is not counted when it is gone", func(t *testing.T, b *storage.Backend) {
 		cl := newClass(t, b)
@@ -71,7 +118,7 @@ func (s suite) progress() {
 		}
 		next(first.ID)
 		write(t, b, func(ctx context.Context, tx courses.Tx) error {
-			_, err := tx.AddProgress(ctx, []courses.LessonProgress{{Enrollment: e.ID, Lesson: first.ID, CompletedAt: day}})
+			_, err := tx.CompleteLesson(ctx, courses.LessonProgress{Enrollment: e.ID, Lesson: first.ID, CompletedAt: day})
 			return err
 		})
 		next(last.ID)
@@ -147,8 +194,11 @@ func (s suite) around() {
 		slugs := func(c courses.CourseID) (slugs []string) {
 			found, err := b.Courses.Prerequisites(timeout(t), c)
 			require.NoError(t, err)
-			for _, c := range found {
-				slugs = append(slugs, c.Slug)
+			for _, r := range found {
+				of, err := b.Courses.RefBySlug(timeout(t), r.Slug)
+				require.NoError(t, err)
+				require.Equal(t, of, r)
+				slugs = append(slugs, r.Slug)
 			}
 			return slugs
 		}
@@ -243,12 +293,14 @@ func (s suite) around() {
 		require.Equal(t, courses.Archived, archived.Status)
 		cancelled, refunded := enrollment(list[6], 7), enrollment(list[8], 7) // who has left sees them no more
 		cancelled.Status, cancelled.EndedAt, refunded.Status, refunded.EndedAt = courses.Cancelled, day, courses.Refunded, day
-		enroll(t, b, enrollment(archived, 7), cancelled, refunded)
+		draft := list[1] // which was published once
+		require.Equal(t, courses.Draft, draft.Status)
+		enroll(t, b, enrollment(archived, 7), enrollment(draft, 7), cancelled, refunded)
 		for _, teachers := range [][]core.UserID{nil, {}, {cl.teachers[0]}} {
 			want := []string{}
 			for i := len(list) - 1; i >= 0; i-- {
 				c := list[i]
-				if teachers == nil || c.Status == courses.Published || slices.Contains(teachers, c.Teacher.ID) || c.ID == archived.ID {
+				if teachers == nil || c.Status == courses.Published || slices.Contains(teachers, c.Teacher.ID) || c.ID == archived.ID || c.ID == draft.ID {
 					want = append(want, c.Slug)
 				}
 			}

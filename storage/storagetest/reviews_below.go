@@ -319,6 +319,8 @@ func (s suite) belowReviews() {
 		inReviews(t, b, func(ctx context.Context, tx reviews.Tx) error {
 			var errs []error
 			for i, r := range list {
+				r.Reply = reviews.Reply{Text: "Thanks", By: reviews.Person{ID: core.UserID(90 + i%2)}, At: day}
+				errs = append(errs, tx.UpdateReview(ctx, r))
 				for user := core.UserID(90); user < 92; user++ {
 					_, voteErr := tx.SetVote(ctx, r.ID, user, true, day)
 					_, oneErr := tx.InsertComment(ctx, reviews.Comment{Review: r.ID, User: user, Text: "One", CreatedAt: day})
@@ -342,7 +344,7 @@ func (s suite) belowReviews() {
 			total += n
 			require.Less(t, rounds, 50)
 		}
-		require.Equal(t, 7*5, total)
+		require.Equal(t, 7*5+4, total)
 		require.Greater(t, rounds, 2, "more than limit at once")
 		for i, r := range list {
 			now := reviewNow(t, b, r.ID)
@@ -351,6 +353,11 @@ func (s suite) belowReviews() {
 				reports = 0
 			}
 			require.Equal(t, []int{1, 2, reports}, []int{now.Helpful, now.Comments, now.Reports})
+			if i%2 == 0 {
+				require.Equal(t, []any{reviews.Reply{}, int64(3)}, []any{now.Reply, now.Version})
+			} else {
+				require.Equal(t, []any{"Thanks", core.UserID(91), int64(2)}, []any{now.Reply.Text, now.Reply.By.ID, now.Version})
+			}
 			verified(t, b, r.ID)
 			history, err := b.Reviews.History(timeout(t), r.ID, 0, 10)
 			require.NoError(t, err)

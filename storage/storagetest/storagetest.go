@@ -100,6 +100,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.coupons()
 	s.facts()
 	s.learningTransfer()
+	s.rollups()
 	s.files()
 	s.certificates()
 	s.learning()

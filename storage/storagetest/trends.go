@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -23,7 +24,7 @@ func (s suite) trends() {
 		}
 		return slugs
 	}
-	s.run("AddTrend adds to the trends of the courses that exist, by which Trending orders, and SetTrend writes one", func(t *testing.T, b *storage.Backend) {
+	s.run("AddTrend adds to the trends of the courses that exist, by which Trending orders, and AddEnrollment writes one", func(t *testing.T, b *storage.Backend) {
 		sh := newShelf(t, b)
 		draft := course("draft", sh.teachers[0])
 		draft.Status = courses.Draft
@@ -53,8 +54,22 @@ func (s suite) trends() {
 				return err
 			}
 			require.InDelta(t, 5_000_000, seats.Trend, 2)
-			return tx.SetTrend(ctx, a, 7_000_000)
+			e, err := tx.AddEnrollment(ctx, enrolled(a, 77, courses.Active), 7_000_000)
+			if err != nil || e.ID == 0 || e.Version != 1 {
+				return fmt.Errorf("AddEnrollment returned %+v: %w", e, err)
+			}
+			_, err = tx.AddEnrollment(ctx, enrolled(bID, 77, courses.Waiting), 1_000_000)
+			return err
 		})
+		require.ErrorIs(t, writing(t, b, func(ctx context.Context, tx courses.Tx) error {
+			_, err := tx.AddEnrollment(ctx, enrolled(a, 77, courses.Active), 0)
+			return err
+		}), courses.ErrEnrolled)
+		for slug, students := range map[string]int64{"a": 1, "b": 0} {
+			got, err := b.Courses.CourseBySlug(timeout(t), slug)
+			require.NoError(t, err)
+			require.EqualValues(t, students, got.Stats.Students)
+		}
 		require.Equal(t, []string{"a", "b"}, slugsOf(t, b, courses.Trending, 0, 9))
 		require.Empty(t, slugsOf(t, b, courses.Trending, 1, 9), "reviews")
 	})

@@ -51,6 +51,9 @@ func table(p *ustat.Platform, b *storage.Backend, queue tasks.Queue) map[string]
 		"reviews.delete":      w.remove,
 		"reviews.comment":     w.comment,
 		"reviews.vote":        w.vote,
+		"reviews.report":      w.abuse,
+		"reviews.reply":       w.reply,
+		"reviews.erase":       w.erase,
 		"orders.create":       w.order,
 		"orders.callback":     w.callback,
 		"orders.refund":       w.refund,
@@ -314,4 +317,28 @@ func (w worker) vote(ctx context.Context, args map[string]string) (any, error) {
 		return nil, err
 	}
 	return w.p.Reviews.Vote(ctx, by, id, true)
+}
+
+func (w worker) abuse(ctx context.Context, args map[string]string) (any, error) {
+	by, id, err := w.about(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return nil, w.p.Reviews.Report(ctx, by, id, reviews.NewReport{Reason: reviews.Spam})
+}
+
+func (w worker) reply(ctx context.Context, args map[string]string) (any, error) {
+	by, id, err := w.about(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return w.p.Reviews.SetReply(ctx, by, id, reviews.NewText{Text: "Thanks"})
+}
+
+func (w worker) erase(ctx context.Context, args map[string]string) (any, error) {
+	u, err := w.p.Accounts.UserByUsername(ctx, args["username"])
+	if err != nil {
+		return nil, err
+	}
+	return nil, w.p.Reviews.EraseUser(ctx, accounts.System, u.ID)
 }

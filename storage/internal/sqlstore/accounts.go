@@ -243,7 +243,8 @@ func (t accountsTx) insertProfiles(ctx context.Context, users []accounts.User) e
 		users[i].ProfileSlug = slugs[users[i].ID]
 		rows[i] = profileRow{UserID: users[i].ID, Slug: users[i].ProfileSlug, Listed: users[i].Listed()}
 	}
-	return insertBlocks(ctx, t.Tx, rows)
+	_, err = addRows(ctx, t.Tx, rows, "")
+	return err
 }
 
 // takeSlugs takes for each user the slug that is wanted. Where that is not free, the
@@ -267,7 +268,8 @@ func (t accountsTx) takeSlugs(ctx context.Context, wanted []profileSlugRow) (map
 			others, slugs[row.UserID] = append(others, row), row.Slug
 		}
 	}
-	return slugs, insertBlocks(ctx, t.Tx, others)
+	_, err := addRows(ctx, t.Tx, others, "")
+	return slugs, err
 }
 
 // whichTaken says which name of a refused list is not free.

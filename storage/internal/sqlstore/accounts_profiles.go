@@ -241,7 +241,7 @@ func (t accountsTx) setSpecializations(ctx context.Context, p accounts.Profile) 
 	for i, s := range p.Specializations {
 		rows[i] = profileSpecializationRow{UserID: p.UserID, SpecializationID: s.ID, Slug: p.Slug}
 	}
-	_, err := t.Tx.exec(ctx, t.Tx.db.bun.NewInsert().Conn(t.Tx.conn).Model(&rows).On("CONFLICT DO NOTHING"))
+	_, err := addRows(ctx, t.Tx, rows, doNothing)
 	return err
 }
 

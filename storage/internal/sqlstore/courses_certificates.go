@@ -11,7 +11,7 @@ import (
 	"github.com/ustat/ustat/courses"
 )
 
-const selectCertificates = "SELECT k.enrollment_id, k.code, k.name, k.course_title, c.slug, k.teacher_name, k.language, k.completed_at, k.issued_at, e.status" +
+const selectCertificates = "SELECT k.enrollment_id, k.code, k.name, k.course_title, CASE WHEN c.status = 'published' THEN c.slug ELSE '' END, k.teacher_name, k.language, k.completed_at, k.issued_at, e.status" +
 	" FROM ustat_certificates AS k JOIN ustat_enrollments AS e ON e.id = k.enrollment_id JOIN ustat_courses AS c ON c.id = e.course_id"
 
 func scanCertificate(rows *sql.Rows, c *courses.Certificate) error {

@@ -353,7 +353,8 @@ func places[ID ~int64](ids []ID) (string, []any) {
 	for i, id := range ids {
 		args = append(args, id, i+1)
 	}
-	return "WITH v (id, place) AS (VALUES (?, ?)" + strings.Repeat(", (?, ?)", len(ids)-1) + ")", args
+	const value = "(CAST(? AS BIGINT), CAST(? AS BIGINT))"
+	return "WITH v (id, place) AS (VALUES " + value + strings.Repeat(", "+value, len(ids)-1) + ")", args
 }
 
 // PlaceLessons implements courses.ContentWriter.

@@ -95,12 +95,6 @@ func setRating(ctx context.Context, tx *Tx, id courses.CourseID, r courses.Revie
 	return err
 }
 
-// SetTrend implements courses.CourseWriter.
-func (t coursesTx) SetTrend(ctx context.Context, id courses.CourseID, trend int64) error {
-	_, err := t.Tx.rawExec(ctx, "UPDATE ustat_course_stats SET trend = ? WHERE course_id = ?", trend, id)
-	return err
-}
-
 // AddTrend implements courses.CourseWriter.
 func (t coursesTx) AddTrend(ctx context.Context, heat map[courses.CourseID]courses.Heat) error {
 	type row struct {

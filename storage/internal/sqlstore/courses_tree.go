@@ -321,17 +321,12 @@ func (t coursesTx) EnsureTags(ctx context.Context, tags []courses.Tag) ([]course
 	if err := checkText(len(tags), func(i int) []string { return []string{tags[i].Slug, tags[i].Name} }); err != nil || len(tags) == 0 {
 		return nil, err
 	}
-	conn, err := t.Tx.session.conn(ctx)
-	if err != nil {
-		return nil, err
-	}
 	rows := make([]tagRow, len(tags))
 	slugs := make([]string, len(tags))
 	for i, tag := range tags {
 		rows[i], slugs[i] = tagRow{Slug: tag.Slug, Name: tag.Name}, tag.Slug
 	}
-	q := t.Tx.db.bun.NewInsert().Conn(conn).Model(&rows).On("CONFLICT DO NOTHING").Returning("NULL")
-	if _, err := t.Tx.exec(ctx, q); err != nil {
+	if _, err := addRows(ctx, t.Tx, rows, doNothing); err != nil {
 		return nil, err
 	}
 	return t.TagsBySlug(ctx, slugs)

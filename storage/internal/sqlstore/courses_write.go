@@ -161,7 +161,7 @@ func (t coursesTx) InsertCourses(ctx context.Context, list []courses.Course) ([]
 			rows[i].ID, docs[i].ID, out[i] = c.ID, c.ID, c
 			stats[i] = statsRow{CourseID: c.ID, Status: c.Status, CategoryID: rows[i].CategoryID, TeacherID: c.Teacher.ID, Lang: rows[i].Lang}
 		}
-		if err := insertBlocks(ctx, t.Tx, stats); err != nil {
+		if _, err := addRows(ctx, t.Tx, stats, ""); err != nil {
 			return err
 		}
 		return t.writeTagsAndText(ctx, out, rows, docs, false)
@@ -202,21 +202,6 @@ type oldSlugRow struct {
 	CourseID      courses.CourseID `bun:"course_id"`
 }
 
-// insertBlocks adds rows that meet no unique key.
-func insertBlocks[R any](ctx context.Context, tx *Tx, rows []R) error {
-	for start := 0; start < len(rows); start += blockRows {
-		block := rows[start:min(start+blockRows, len(rows))]
-		conn, err := tx.session.conn(ctx)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.exec(ctx, tx.db.bun.NewInsert().Conn(conn).Model(&block)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // writeTagsAndText adds the tags of courses and their entries of the index.
 func (t coursesTx) writeTagsAndText(ctx context.Context, list []courses.Course, rows []courseWriteRow, docs []Document, old bool) error {
 	var tags []courseTagRow
@@ -227,7 +212,7 @@ func (t coursesTx) writeTagsAndText(ctx context.Context, list []courses.Course, 
 			})
 		}
 	}
-	if err := insertBlocks(ctx, t.Tx, tags); err != nil {
+	if _, err := addRows(ctx, t.Tx, tags, ""); err != nil {
 		return err
 	}
 	if _, beside := t.Tx.db.dialect.Search.(TextColumns); beside {
@@ -333,12 +318,8 @@ func (t coursesTx) keepOldSlugs(ctx context.Context, renamed []courses.Course, l
 		return nil
 	}
 	if len(left) > 0 {
-		conn, err := t.Tx.session.conn(ctx)
-		if err != nil {
-			return err
-		}
 		// A course that had its slug before has it there already.
-		if _, err := t.Tx.exec(ctx, t.Tx.db.bun.NewInsert().Conn(conn).Model(&left).On("CONFLICT DO NOTHING").Returning("NULL")); err != nil {
+		if _, err := addRows(ctx, t.Tx, left, doNothing); err != nil {
 			return err
 		}
 	}
@@ -480,6 +461,12 @@ func (t coursesTx) checkSlugs(ctx context.Context, list []courses.Course) error 
 // updateRows writes the columns of rows by primary key, and their next version, one
 // statement a block.
 func updateRows[R any](ctx context.Context, tx *Tx, rows []R, missing error, columns ...string) error {
+	if len(rows) == 1 {
+		if text, args, ok := tx.db.updateText(rows[0], columns); ok {
+			n, err := tx.keptExec(ctx, text, args...)
+			return orMissing(n, err, missing)
+		}
+	}
 	for start := 0; start < len(rows); start += blockRows {
 		block := rows[start:min(start+blockRows, len(rows))]
 		conn, err := tx.session.conn(ctx)

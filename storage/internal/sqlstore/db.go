@@ -32,6 +32,9 @@ type Dialect struct {
 	// TableExists is a query whose one number says whether the table of
 	// migrations is there.
 	TableExists string
+	// RefreshRollups makes the rollups of all courses anew. Empty where they are a table
+	// that is written.
+	RefreshRollups string
 	// Search keeps and asks the full-text index.
 	Search Search
 	// Classify says by its code what a driver's error means.
@@ -48,15 +51,13 @@ type Dialect struct {
 	ForUpdate, ForNoKeyUpdate, ForShare string
 	// Day returns the number of the day in UTC, counted from 1970, of a column of times.
 	Day func(column string) string
-	// Numbered means that parameters are $1, $2, … instead of ?.
-	Numbered bool
 	// TextTime means that times are text in Bun's form, which the driver of a
 	// host's handle may not write by itself.
 	TextTime bool
 	// Arrays means that the driver takes a slice for = ANY(?).
 	Arrays bool
-	// CachedMode, where it is set, goes before the arguments of a page's query and
-	// makes the driver keep its plan.
+	// CachedMode, where it is set, goes before the arguments of a statement, whose
+	// parameters are $1, $2, … then, and makes the driver keep its plan.
 	CachedMode any
 	// NoIndex hides a column from the choice of an index: "+" on SQLite.
 	NoIndex string
@@ -89,6 +90,7 @@ type DB struct {
 	lastGap    *atomic.Int64 // when the file was last left alone, in ns
 	hook       hook
 	statements *statements // prepared on the reading pool
+	written    *statements // and on the writer, where there is one
 	listeners  *listeners
 }
 
@@ -121,7 +123,7 @@ func NewDB(db *bun.DB, writer *sql.DB, dialect Dialect, opt Options) *DB {
 	}
 	h := hook{opt.Observer}
 	d := &DB{
-		bun: db.WithQueryHook(h), hook: h, statements: &statements{text: map[string]*sql.Stmt{}},
+		bun: db.WithQueryHook(h), hook: h, statements: &statements{text: map[string]*sql.Stmt{}}, written: &statements{text: map[string]*sql.Stmt{}},
 		writer: writer, dialect: dialect, opt: opt, closed: new(atomic.Bool), holder: new(atomic.Value),
 		waiting: new(atomic.Int64), lastGap: new(atomic.Int64), listeners: &listeners{calls: map[string][]func(){}},
 	}
@@ -266,7 +268,7 @@ func (s session) exec(ctx context.Context, q execer) (int64, error) {
 	return n, s.fail(ctx, err)
 }
 
-// raw builds a statement of constant text with arguments.
+// raw builds a statement of constant text with arguments, which Bun writes into it.
 func (s session) raw(ctx context.Context, query string, args ...any) (*bun.RawQuery, error) {
 	conn, err := s.conn(ctx)
 	if err != nil {
@@ -283,7 +285,12 @@ func (s session) rawScan(ctx context.Context, dest any, query string, args ...an
 	return s.scan(ctx, q, dest)
 }
 
+// rawExec runs a statement and returns how many rows it wrote. Its plan is kept, where
+// its arguments allow that.
 func (s session) rawExec(ctx context.Context, query string, args ...any) (int64, error) {
+	if values, ok := s.db.driverValues(args); ok {
+		return s.keptExec(ctx, query, values...)
+	}
 	q, err := s.raw(ctx, query, args...)
 	if err != nil {
 		return 0, err

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,17 +88,27 @@ func scanEnrollment(rows *sql.Rows, e *courses.Enrollment) error {
 
 // scanEnrollmentAnd scans the columns of an enrollment, and those behind them into more.
 func scanEnrollmentAnd(rows *sql.Rows, e *courses.Enrollment, more ...any) error {
-	var enrolled, started, completed, ended sql.NullTime
-	err := rows.Scan(append([]any{
+	var times enrollmentScan
+	err := rows.Scan(append(times.columns(e), more...)...)
+	times.fill(e)
+	return err
+}
+
+// enrollmentScan holds what of an enrollment is scanned into another type.
+type enrollmentScan struct{ enrolled, started, completed, ended sql.NullTime }
+
+func (s *enrollmentScan) columns(e *courses.Enrollment) []any {
+	return []any{
 		&e.ID, &e.Course, &e.Slug, &e.Title, &e.User, &e.Status, &e.Source, &e.PricePaid.Minor, &e.PricePaid.Currency, &e.Lessons, &e.Done,
-		&enrolled, &started, &completed, &ended, &e.Resume.Lesson, &e.Resume.Seconds, &e.Version,
-	}, more...)...)
-	e.EnrolledAt = timeOf(enrolled)
+		&s.enrolled, &s.started, &s.completed, &s.ended, &e.Resume.Lesson, &e.Resume.Seconds, &e.Version,
+	}
+}
+
+func (s *enrollmentScan) fill(e *courses.Enrollment) {
 	if e.Resume.Lesson == 0 { // it may be deleted
 		e.Resume.Seconds = 0
 	}
-	e.StartedAt, e.CompletedAt, e.EndedAt = timeOf(started), timeOf(completed), timeOf(ended)
-	return err
+	e.EnrolledAt, e.StartedAt, e.CompletedAt, e.EndedAt = timeOf(s.enrolled), timeOf(s.started), timeOf(s.completed), timeOf(s.ended)
 }
 
 func (r coursesReader) enrollments(ctx context.Context, where string, args ...any) ([]courses.Enrollment, error) {
@@ -114,6 +125,34 @@ func (r coursesReader) EnrollmentByID(ctx context.Context, id courses.Enrollment
 		return courses.Enrollment{}, err
 	}
 	return found[0], nil
+}
+
+// Attendance implements courses.LearningReader.
+func (r coursesReader) Attendance(ctx context.Context, id courses.EnrollmentID, lesson courses.LessonID) (courses.Attendance, error) {
+	found, err := readAll(ctx, r.session, selectAttendance, []any{lesson, id}, scanAttendance)
+	if err == nil && len(found) == 0 {
+		err = courses.ErrEnrollmentNotFound
+	}
+	if err != nil {
+		return courses.Attendance{}, err
+	}
+	return found[0], nil
+}
+
+// selectAttendance reads an enrollment, its course and a lesson, which may be missing.
+var selectAttendance = "SELECT " + courseColumns + ", " + enrollmentColumns("0", "0") + "," +
+	" coalesce(l.id, 0), coalesce(l.module_id, 0), coalesce(l.course_id, 0), coalesce(l.position, 0), coalesce(l.title, ''), coalesce(l.kind, ''), coalesce(l.content, '')," +
+	" coalesce(l.duration_seconds, 0), coalesce(l.free_preview, FALSE), coalesce(l.text_policy, 0), l.opens_at, coalesce(l.opens_after_days, 0), coalesce(l.version, 0), coalesce(m.position, 0)" +
+	fromCourses + " JOIN ustat_enrollments AS e ON e.course_id = c.id LEFT JOIN ustat_lessons AS l ON l.id = ? AND l.course_id = c.id" +
+	" LEFT JOIN ustat_modules AS m ON m.id = l.module_id WHERE e.id = ?"
+
+func scanAttendance(rows *sql.Rows, a *courses.Attendance) error {
+	var row courseRow
+	var times enrollmentScan
+	err := scanLesson(rows, &a.Lesson, slices.Concat(row.columns(), times.columns(&a.Enrollment))...)
+	a.Course = row.course()
+	times.fill(&a.Enrollment)
+	return err
 }
 
 // selectLearner reads an enrollment and an entitlement, of which either may be missing.
@@ -213,9 +252,8 @@ func (r coursesReader) NextLesson(ctx context.Context, id courses.EnrollmentID) 
 }
 
 // Prerequisites implements courses.LearningReader.
-func (r coursesReader) Prerequisites(ctx context.Context, course courses.CourseID) ([]courses.Course, error) {
-	return readAll(ctx, r.session, "SELECT c.id, c.slug FROM ustat_prerequisites AS p JOIN ustat_courses AS c ON c.id = p.before_id WHERE p.course_id = ? ORDER BY c.id",
-		[]any{course}, func(rows *sql.Rows, c *courses.Course) error { return rows.Scan(&c.ID, &c.Slug) })
+func (r coursesReader) Prerequisites(ctx context.Context, course courses.CourseID) ([]courses.Ref, error) {
+	return readAll(ctx, r.session, selectRefs+"id IN (SELECT before_id FROM ustat_prerequisites WHERE course_id = ?) ORDER BY id", []any{course}, scanRef)
 }
 
 // Unmet implements courses.LearningReader.
@@ -233,7 +271,7 @@ func (r coursesReader) Bookmarked(ctx context.Context, q courses.BookmarkQuery) 
 	var s statement
 	s.and("b.user_id = ?", q.User)
 	if q.Teachers != nil {
-		seen, args := "c.status = 'published' OR c.status = 'archived' AND "+seatedIn, []any{q.User}
+		seen, args := "c.status = 'published' OR "+seatedIn, []any{q.User}
 		if len(q.Teachers) > 0 {
 			theirs, more := in(r.db, "c.teacher_id", q.Teachers)
 			seen, args = seen+" OR "+theirs, append(args, more...)

@@ -54,6 +54,33 @@ func (t coursesTx) InsertEnrollments(ctx context.Context, list []courses.Enrollm
 	if err := checkEnrollments(list); err != nil || len(list) == 0 {
 		return nil, err
 	}
+	out, change, err := t.insertEnrollments(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	return out, t.countSeats(ctx, change)
+}
+
+// AddEnrollment implements courses.LearningWriter. The course's numbers and its trend are
+// written by one statement.
+func (t coursesTx) AddEnrollment(ctx context.Context, e courses.Enrollment, trend int64) (courses.Enrollment, error) {
+	list := []courses.Enrollment{e}
+	if err := checkEnrollments(list); err != nil {
+		return courses.Enrollment{}, err
+	}
+	out, change, err := t.insertEnrollments(ctx, list)
+	if err != nil {
+		return courses.Enrollment{}, err
+	}
+	by := change[e.Course]
+	_, err = t.Tx.rawExec(ctx, "UPDATE ustat_course_stats SET students = students + ?, completions = completions + ?, trend = ? WHERE course_id = ?",
+		by[0], by[1], trend, e.Course)
+	return out[0], err
+}
+
+// insertEnrollments adds enrollments, and returns by how much that changes the numbers of
+// their courses.
+func (t coursesTx) insertEnrollments(ctx context.Context, list []courses.Enrollment) ([]courses.Enrollment, seatChange, error) {
 	type key struct {
 		CourseID courses.CourseID
 		UserID   core.UserID
@@ -65,10 +92,10 @@ func (t coursesTx) InsertEnrollments(ctx context.Context, list []courses.Enrollm
 	}
 	got, ok, err := insert[enrollmentRow, added](ctx, t.Tx, "ustat_enrollments", enrollmentRows(list), "id, course_id, user_id")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !ok {
-		return nil, courses.ErrEnrolled
+		return nil, nil, courses.ErrEnrolled
 	}
 	ids := make(map[key]courses.EnrollmentID, len(got))
 	for _, a := range got {
@@ -79,7 +106,7 @@ func (t coursesTx) InsertEnrollments(ctx context.Context, list []courses.Enrollm
 		out[i].ID, out[i].Version = ids[key{out[i].Course, out[i].User}], 1
 		change.add(out[i].Course, out[i].Status, +1)
 	}
-	return out, t.countSeats(ctx, change)
+	return out, change, nil
 }
 
 func checkEnrollments(list []courses.Enrollment) error {
@@ -157,13 +184,18 @@ func (t coursesTx) UpdateEnrollments(ctx context.Context, list []courses.Enrollm
 			change.add(was.course, next[was.id], +1)
 		}
 	}
-	return t.Tx.atomically(ctx, func() error {
-		if err := updateRows(ctx, t.Tx, enrollmentRows(list), courses.ErrEnrollmentNotFound, "status", "source", "paid_minor", "paid_currency",
-			"enrolled_at", "started_at", "completed_at", "ended_at", "resume_lesson_id", "resume_seconds"); err != nil {
-			return err
-		}
-		return t.countSeats(ctx, change)
-	})
+	update := func() error {
+		return updateRows(ctx, t.Tx, enrollmentRows(list), courses.ErrEnrollmentNotFound, "status", "source", "paid_minor", "paid_currency",
+			"enrolled_at", "started_at", "completed_at", "ended_at", "resume_lesson_id", "resume_seconds")
+	}
+	if len(list) > 1 { // one that is missing has changed nothing
+		whole := update
+		update = func() error { return t.Tx.atomically(ctx, whole) }
+	}
+	if err := update(); err != nil {
+		return err
+	}
+	return t.countSeats(ctx, change)
 }
 
 // hasRight is of who waits in e and need not pay to be let in.
@@ -208,21 +240,13 @@ type progressRow struct {
 	CompletedAt   time.Time            `bun:"completed_at"`
 }
 
-// AddProgress implements courses.LearningWriter.
-func (t coursesTx) AddProgress(ctx context.Context, list []courses.LessonProgress) (added int, err error) {
-	for block := range slices.Chunk(list, blockRows) {
-		rows := progressRows(block)
-		conn, err := t.Tx.session.conn(ctx)
-		if err != nil {
-			return 0, err
-		}
-		n, err := t.Tx.exec(ctx, t.Tx.db.bun.NewInsert().Conn(conn).Model(&rows).On("CONFLICT DO NOTHING").Returning("NULL"))
-		if err != nil {
-			return 0, err
-		}
-		added += int(n)
-	}
-	return added, nil
+// CompleteLesson implements courses.LearningWriter. It locks the enrollment and adds the
+// lesson by one statement.
+func (t coursesTx) CompleteLesson(ctx context.Context, p courses.LessonProgress) (bool, error) {
+	n, err := t.Tx.rawExec(ctx, "INSERT INTO ustat_progress (enrollment_id, lesson_id, completed_at)"+
+		" SELECT e.id, CAST(? AS BIGINT), ? FROM (SELECT id FROM ustat_enrollments WHERE id = ?"+t.Tx.db.dialect.ForUpdate+") AS e"+
+		" WHERE TRUE ON CONFLICT DO NOTHING", p.Lesson, core.Time(p.CompletedAt), p.Enrollment)
+	return n > 0, err
 }
 
 // SetPrerequisites implements courses.LearningWriter.

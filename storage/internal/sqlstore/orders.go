@@ -70,6 +70,14 @@ func (r coursesReader) UnsettledOrders(ctx context.Context, before time.Time, li
 		[]any{r.db.timeValue(core.Time(before)), limit}, scanOrder)
 }
 
+// StrandedOrders implements courses.OrderReader. It looks at the archived courses, by the
+// index of who waits.
+func (r coursesReader) StrandedOrders(ctx context.Context, limit int) ([]courses.Order, error) {
+	return readAll(ctx, r.session, selectOrders+"o.status = 'paid' AND o.id IN (SELECT r.order_id FROM ustat_courses AS k"+
+		" JOIN ustat_enrollments AS e ON e.course_id = k.id AND e.status = 'waiting' JOIN ustat_entitlements AS r ON r.course_id = e.course_id AND r.user_id = e.user_id"+
+		" WHERE k.status = 'archived') ORDER BY o.id LIMIT ?", []any{limit}, scanOrder)
+}
+
 // OrderForUpdate implements courses.OrderWriter. The row is locked before it is read,
 // so that it is as the last writer left it.
 func (t coursesTx) OrderForUpdate(ctx context.Context, id uuid.UUID) (courses.Order, error) {
@@ -145,6 +153,17 @@ func (t coursesTx) InsertOrder(ctx context.Context, o courses.Order) (courses.Or
 		return courses.Order{}, false, err
 	}
 	return found[0], false, nil
+}
+
+// LockBuyer implements courses.OrderWriter. The row is written, so that it is locked, and
+// the orders are counted by a statement after the wait.
+func (t coursesTx) LockBuyer(ctx context.Context, user core.UserID) (int, error) {
+	if _, err := t.Tx.rawExec(ctx, "INSERT INTO ustat_buyers (user_id) VALUES (?) ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id", user); err != nil {
+		return 0, err
+	}
+	var open int
+	err := t.Tx.rawScan(ctx, &open, "SELECT count(*) FROM ustat_orders WHERE user_id = ? AND watched AND status <> 'refunding'", user)
+	return open, err
 }
 
 // UpdateOrder implements courses.OrderWriter.

@@ -6,44 +6,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
-
-	"github.com/uptrace/bun"
 )
-
-// maxStatements bounds the prepared statements that are kept. The texts are made
-// of constants, so a program has a few dozen of them.
-const maxStatements = 256
-
-// statements keeps prepared statements of the reading pool by their text. Pages
-// are read through them: parsing and planning is most of what a page costs (see
-// bench/).
-type statements struct {
-	mu   sync.RWMutex
-	text map[string]*sql.Stmt
-}
-
-// get returns the statement of a text, or nil when there are too many already.
-func (c *statements) get(ctx context.Context, db *sql.DB, query string) (*sql.Stmt, error) {
-	c.mu.RLock()
-	stmt, full := c.text[query], len(c.text) >= maxStatements
-	c.mu.RUnlock()
-	if stmt != nil || full {
-		return stmt, nil
-	}
-	stmt, err := db.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if first := c.text[query]; first != nil {
-		return first, stmt.Close()
-	}
-	c.text[query] = stmt
-	return stmt, nil
-}
 
 // maxParameters bounds the parameters of a list, whose number SQLite limits.
 const maxParameters = 1024
@@ -111,53 +75,11 @@ func numbered(query string) string {
 	return b.String()
 }
 
-// query runs a query through whatever keeps its plan: the driver's own cache, or a
-// prepared statement of the pool.
-func (s session) query(ctx context.Context, conn bun.IConn, query string, args []any) (*sql.Rows, error) {
-	if mode := s.db.dialect.CachedMode; mode != nil {
-		return conn.QueryContext(ctx, query, append([]any{mode}, args...)...)
-	}
-	if pool, ok := conn.(*sql.DB); ok {
-		if stmt, err := s.db.statements.get(ctx, pool, query); err != nil {
-			return nil, err
-		} else if stmt != nil {
-			return stmt.QueryContext(ctx, args...)
-		}
-	}
-	return conn.QueryContext(ctx, query, args...)
-}
-
-// keptExec runs a statement of constant text with ? parameters as query does, and
-// returns how many rows it wrote.
-func (s session) keptExec(ctx context.Context, query string, args ...any) (n int64, err error) {
-	conn, err := s.conn(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if s.db.dialect.Numbered {
-		query = numbered(query)
-	}
-	start := time.Now()
-	defer func() { s.db.hook.tell(ctx, query, start, err) }()
-	if mode := s.db.dialect.CachedMode; mode != nil {
-		args = append([]any{mode}, args...)
-	}
-	result, err := conn.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, s.fail(ctx, err)
-	}
-	n, err = result.RowsAffected()
-	return n, s.fail(ctx, err)
-}
-
 // readAll runs a query of constant text with ? parameters and scans every row.
 func readAll[T any](ctx context.Context, s session, query string, args []any, scan func(rows *sql.Rows, row *T) error) (out []T, err error) {
 	conn, err := s.conn(ctx)
 	if err != nil {
 		return nil, err
-	}
-	if s.db.dialect.Numbered {
-		query = numbered(query)
 	}
 	start := time.Now()
 	defer func() { s.db.hook.tell(ctx, query, start, err) }()

@@ -128,7 +128,8 @@ func (t reviewsTx) updateAllStats(ctx context.Context, list []reviews.Stats) err
 		args = append(args, s.Course, s.Count, s.Sum, h[0], h[1], h[2], h[3], h[4], s.Version)
 		listed = append(listed, s.Course, s.Count, s.Sum, courses.Stats{ReviewCount: s.Count, RatingSum: s.Sum}.RatingRank(), s.Version)
 	}
-	const wide, narrow = "(CAST(? AS BIGINT), ?, ?, ?, ?, ?, ?, ?, ?)", "(CAST(? AS BIGINT), ?, ?, ?, ?)"
+	const number = "CAST(? AS BIGINT)"
+	wide, narrow := "("+number+strings.Repeat(", "+number, 8)+")", "("+number+strings.Repeat(", "+number, 4)+")"
 	if _, err := t.Tx.rawExec(ctx, "WITH v (id, n, total, h1, h2, h3, h4, h5, version) AS (VALUES "+wide+strings.Repeat(", "+wide, len(list)-1)+")"+
 		" UPDATE ustat_review_stats SET review_count = v.n, rating_sum = v.total, ones = v.h1, twos = v.h2, threes = v.h3, fours = v.h4, fives = v.h5, version = v.version"+
 		" FROM v WHERE ustat_review_stats.course_id = v.id", args...); err != nil {

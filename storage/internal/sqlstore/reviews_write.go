@@ -193,23 +193,15 @@ func (t reviewsTx) AddRevision(ctx context.Context, list ...reviews.Revision) er
 	if err := checkText(len(list), func(i int) []string { return []string{list[i].Text, list[i].Reason} }); err != nil {
 		return err
 	}
-	for block := range slices.Chunk(list, blockRows) {
-		rows := make([]revisionRow, len(block))
-		for i, r := range block {
-			rows[i] = revisionRow{
-				ReviewID: r.Review, CourseID: r.Course, UserID: r.User, Action: r.Action, Rating: r.Rating, Text: r.Text, Status: r.Status,
-				Reason: r.Reason, ActorID: r.By.ID, CreatedAt: core.Time(r.At),
-			}
-		}
-		conn, err := t.Tx.session.conn(ctx)
-		if err != nil {
-			return err
-		}
-		if _, err := t.Tx.exec(ctx, t.Tx.db.bun.NewInsert().Conn(conn).Model(&rows).Returning("NULL")); err != nil {
-			return err
+	rows := make([]revisionRow, len(list))
+	for i, r := range list {
+		rows[i] = revisionRow{
+			ReviewID: r.Review, CourseID: r.Course, UserID: r.User, Action: r.Action, Rating: r.Rating, Text: r.Text, Status: r.Status,
+			Reason: r.Reason, ActorID: r.By.ID, CreatedAt: core.Time(r.At),
 		}
 	}
-	return nil
+	_, err := addRows(ctx, t.Tx, rows, "")
+	return err
 }
 
 // add changes a number that a review has of what is below it.
@@ -311,6 +303,21 @@ func (t reviewsTx) ForgetUser(ctx context.Context, user core.UserID, limit int) 
 		}
 		removed += int(n)
 	}
+	replies, err := t.forgetReplies(ctx, user, limit)
+	if err != nil {
+		return 0, err
+	}
 	n, err := t.Tx.rawExec(ctx, "DELETE FROM ustat_review_history WHERE id IN (SELECT id FROM ustat_review_history WHERE user_id = ? ORDER BY id LIMIT ?)", user, limit)
-	return removed + int(n), err
+	return removed + replies + int(n), err
+}
+
+// forgetReplies takes up to limit replies of a user away, and returns how many.
+func (t reviewsTx) forgetReplies(ctx context.Context, user core.UserID, limit int) (int, error) {
+	ids, err := readAll(ctx, t.Tx.session, "SELECT id FROM ustat_reviews WHERE reply_by = ? AND reply_by <> 0 ORDER BY id LIMIT ?"+t.Tx.db.dialect.ForUpdate,
+		[]any{user, limit}, scanOne[reviews.ReviewID])
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	n, err := t.Tx.rawExec(ctx, "UPDATE ustat_reviews SET reply_text = '', reply_by = 0, reply_at = NULL, version = version + 1 WHERE reply_by = ? AND id IN (?)", user, bun.List(ids))
+	return int(n), err
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -23,6 +24,8 @@ type Tx struct {
 	done   atomic.Bool
 	failed error // the first driver's error; it sticks
 	events []core.Event
+	// unprepared holds the texts of statements that are worth keeping.
+	unprepared []string
 	// claimed holds the scopes and keys that this Tx has claimed.
 	claimed map[[2]string]bool
 }
@@ -63,7 +66,7 @@ func (tx *Tx) flushEvents(ctx context.Context) error {
 			ActorID: e.Actor, At: core.Time(e.At), Payload: string(e.Payload),
 		}
 	}
-	_, err := tx.exec(ctx, tx.db.bun.NewInsert().Conn(tx.conn).Model(&rows))
+	_, err := addRows(ctx, tx, rows, "")
 	return err
 }
 
@@ -140,6 +143,14 @@ func (tx *Tx) SaveAnswer(ctx context.Context, k core.IdempotencyKey, answer []by
 func (tx *Tx) ForgetKeys(ctx context.Context, before time.Time, limit int) (int, error) {
 	n, err := tx.rawExec(ctx, "DELETE FROM ustat_idempotency WHERE (scope, key) IN (SELECT scope, key FROM ustat_idempotency WHERE created_at < ? ORDER BY created_at LIMIT ?)",
 		core.Time(before), limit)
+	return int(n), err
+}
+
+// ForgetScope implements core.Tx. Scopes are kept in the order of their bytes, in which
+// nothing that begins with prefix comes behind the last of the characters.
+func (tx *Tx) ForgetScope(ctx context.Context, prefix string, limit int) (int, error) {
+	n, err := tx.rawExec(ctx, "DELETE FROM ustat_idempotency WHERE (scope, key) IN (SELECT scope, key FROM ustat_idempotency WHERE scope >= ? AND scope < ? ORDER BY scope, key LIMIT ?)",
+		prefix, prefix+string(unicode.MaxRune), limit)
 	return int(n), err
 }
 

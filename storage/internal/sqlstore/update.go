@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -40,6 +42,9 @@ func (d *DB) updateOnce(ctx context.Context, store string, fn func(ctx context.C
 		return err
 	}
 	defer release()
+	tx := &Tx{session: session{db: d}, store: store}
+	tx.session.tx = tx
+	defer func() { d.prepare(context.WithoutCancel(ctx), tx.unprepared) }()
 	if err := fault.Hit("sqlstore.update.before_begin"); err != nil {
 		return err
 	}
@@ -56,8 +61,7 @@ func (d *DB) updateOnce(ctx context.Context, store string, fn func(ctx context.C
 		return d.translate(ctx, err)
 	}
 
-	tx := &Tx{session: session{db: d}, conn: sqlTx, store: store}
-	tx.session.tx = tx
+	tx.conn = sqlTx
 	committing := false
 	defer func() { // an error, a panic and runtime.Goexit all end here
 		tx.done.Store(true)
@@ -250,18 +254,10 @@ func insert[R, D any](ctx context.Context, tx *Tx, table string, rows []R, retur
 	}
 	errDuplicate := errors.New("a row met a unique key")
 	write := func() error {
-		conn, err := tx.session.conn(ctx)
-		if err != nil {
-			return err
-		}
 		for start := 0; start < len(rows); start += blockRows {
 			block := rows[start:min(start+blockRows, len(rows))]
-			var got []D
-			q := tx.db.bun.NewInsert().Conn(conn).Model(&block).ModelTableExpr(table).On("CONFLICT DO NOTHING").Returning(returning)
-			if len(without) > 0 {
-				q.ExcludeColumn(without...)
-			}
-			if err := tx.scan(ctx, q, &got); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			got, err := insertBlock[R, D](ctx, tx, table, block, returning, without)
+			if err != nil {
 				return fmt.Errorf("insert into %s: %w", table, err)
 			}
 			if len(got) < len(block) {
@@ -281,6 +277,65 @@ func insert[R, D any](ctx context.Context, tx *Tx, table string, rows []R, retur
 	}
 	return dest, err == nil, err
 }
+
+// insertBlock adds rows by one statement, but for those that meet a unique key, and
+// returns what it says of the others.
+func insertBlock[R, D any](ctx context.Context, tx *Tx, table string, rows []R, returning string, without []string) (got []D, err error) {
+	if len(rows) == 1 {
+		if text, args, ok := tx.db.insertText(table, rows[0], without, " ON "+doNothing+" RETURNING "+returning); ok {
+			return got, tx.keptScan(ctx, &got, text, args...)
+		}
+	}
+	conn, err := tx.session.conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	q := tx.db.bun.NewInsert().Conn(conn).Model(&rows).ModelTableExpr(table).On(doNothing).Returning(returning)
+	if len(without) > 0 {
+		q.ExcludeColumn(without...)
+	}
+	if err := tx.scan(ctx, q, &got); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
+	return got, nil
+}
+
+// addRows adds rows by one statement a block, which ends in conflict, such as CONFLICT DO
+// NOTHING, and returns how many it wrote.
+func addRows[R any](ctx context.Context, tx *Tx, rows []R, conflict string) (added int, err error) {
+	for block := range slices.Chunk(rows, blockRows) {
+		n, err := addBlock(ctx, tx, block, conflict)
+		if err != nil {
+			return 0, err
+		}
+		added += int(n)
+	}
+	return added, nil
+}
+
+func addBlock[R any](ctx context.Context, tx *Tx, rows []R, conflict string) (int64, error) {
+	conn, err := tx.session.conn(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if len(rows) == 1 {
+		table, end := string(tx.db.bun.Table(reflect.TypeFor[R]()).SQLName), ""
+		if conflict != "" {
+			end = " ON " + conflict
+		}
+		if text, args, ok := tx.db.insertText(table, rows[0], nil, end); ok {
+			return tx.keptExec(ctx, text, args...)
+		}
+	}
+	q := tx.db.bun.NewInsert().Conn(conn).Model(&rows).Returning("NULL")
+	if conflict != "" {
+		q.On(conflict)
+	}
+	return tx.exec(ctx, q)
+}
+
+// doNothing leaves out the rows that meet a unique key.
+const doNothing = "CONFLICT DO NOTHING"
 
 const blockRows = 500
 

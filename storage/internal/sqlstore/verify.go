@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+
+	"github.com/ustat/ustat/courses"
 )
 
 // rule is a query for the rows that contradict others. Its one column names them.
@@ -74,6 +77,8 @@ var rules = []rule{
 	{"an order that holds a use of a coupon which its user has not taken", "SELECT CAST(o.id AS TEXT) FROM ustat_orders AS o LEFT JOIN ustat_coupon_uses AS u" +
 		" ON u.code = o.coupon AND u.user_id = o.user_id WHERE o.coupon IS NOT NULL AND o.status IN ('pending', 'paid') AND u.user_id IS NULL"},
 	{"an order that waits for its provider and is not watched", "SELECT CAST(id AS TEXT) FROM ustat_orders WHERE status IN ('pending', 'refunding') AND NOT watched"},
+	{"a user with more open orders than there may be", "SELECT CAST(user_id AS TEXT) FROM ustat_orders WHERE watched AND status <> 'refunding'" +
+		" GROUP BY user_id HAVING count(*) > " + strconv.Itoa(courses.MaxOpenOrders)},
 	{"a bought right to a course without an enrollment", "SELECT CAST(o.id AS TEXT) FROM ustat_orders AS o JOIN ustat_entitlements AS r ON r.order_id = o.id" +
 		" LEFT JOIN ustat_enrollments AS n ON n.course_id = o.course_id AND n.user_id = o.user_id WHERE o.status = 'paid' AND n.id IS NULL"},
 	// UNION drops what was met before, so that a circle ends it. No more than those that
