@@ -66,6 +66,7 @@ type Reader interface {
 	FileReader
 	CertificateReader
 	RollupReader
+	AudienceReader
 }
 
 // CourseReader reads courses. Each returns them whole but for the teacher's names.

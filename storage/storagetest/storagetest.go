@@ -101,6 +101,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.facts()
 	s.learningTransfer()
 	s.rollups()
+	s.audience()
 	s.files()
 	s.certificates()
 	s.learning()
