@@ -11,6 +11,7 @@ import (
 	"github.com/ustat/ustat/accounts"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/recommend"
 	"github.com/ustat/ustat/reports"
 	"github.com/ustat/ustat/reviews"
 )
@@ -21,9 +22,11 @@ type Backend struct {
 	Accounts accounts.Store
 	Courses  courses.Store
 	Reviews  reviews.Store
-	Reports  reports.Store // nil where no reports are made
-	Keys     Keys
-	Schema   Schema
+	// Recommend is nil where nothing is recommended.
+	Recommend recommend.Store
+	Reports   reports.Store // nil where no reports are made
+	Keys      Keys
+	Schema    Schema
 	// Atomic runs fn in one transaction of the database that Join joins: nil commits, an
 	// error or a panic rolls back; fn runs again when its error is core.ErrRetry. Nil
 	// where there is no such transaction, or one already.
@@ -79,6 +82,11 @@ func (b *Backend) Join(tx *sql.Tx) (*Backend, error) {
 	}
 	if joined.Reviews, err = join(b.Reviews, tx, "reviews"); err != nil {
 		return nil, err
+	}
+	if b.Recommend != nil {
+		if joined.Recommend, err = join(b.Recommend, tx, "recommend"); err != nil {
+			return nil, err
+		}
 	}
 	if b.Reports != nil {
 		if joined.Reports, err = join(b.Reports, tx, "reports"); err != nil {
