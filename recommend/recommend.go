@@ -103,6 +103,9 @@ type Request struct {
 	Languages []string
 	// Diversity from 0 to 1 trades score for more distinct categories. Zero, the default, is none.
 	Diversity float64
+	// Explore gives the last place of the list to a course that few have taken, another each day and learner, so
+	// that new courses are seen at all.
+	Explore bool
 	// At is the moment of the request, which decides what is recent. Zero is the newest
 	// interaction that the model has seen.
 	At time.Time

@@ -44,12 +44,13 @@ type cli struct {
 	DB        string `name:"db" default:"ustat.db" env:"USTAT_DB" help:"The main database: a file of SQLite, or the URL of a PostgreSQL database (postgres://…)."`
 	LogFormat string `name:"log-format" default:"text" enum:"text,json" env:"USTAT_LOG_FORMAT" help:"How log lines are written: text or json."`
 
-	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve the HTTP API (default)."`
-	Migrate migrateCmd `cmd:"" help:"Bring the tables to this version."`
-	Import  importCmd  `cmd:"" help:"Import a folder of CSV files; status 1 when a row was refused."`
-	Export  exportCmd  `cmd:"" help:"Export the platform as such a folder."`
-	User    userCmd    `cmd:"" help:"Manage users."`
-	OpenAPI openapiCmd `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
+	Serve     serveCmd     `cmd:"" default:"withargs" help:"Serve the HTTP API (default)."`
+	Migrate   migrateCmd   `cmd:"" help:"Bring the tables to this version."`
+	Import    importCmd    `cmd:"" help:"Import a folder of CSV files; status 1 when a row was refused."`
+	Export    exportCmd    `cmd:"" help:"Export the platform as such a folder."`
+	User      userCmd      `cmd:"" help:"Manage users."`
+	Recommend recommendCmd `cmd:"" help:"Recommendations."`
+	OpenAPI   openapiCmd   `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
 }
 
 // program is what commands share.
@@ -75,6 +76,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("server"), kong.Description("The reference server of Ustat."),
+		kong.Vars{"strategies": strings.Join(strategyNames(), ", ")},
 		kong.Writers(stdout, stderr), kong.UsageOnError(), kong.Exit(func(status int) { exited = status }))
 	if err != nil {
 		fmt.Fprintln(stderr, "server:", err)
