@@ -23,6 +23,9 @@ func (w Weights) byKind() [Complete + 1]float64 {
 // base is what every model here keeps: the courses, what each learner did, how popular
 // courses are and, where the strategy asks for them, the pairs.
 type base struct {
+	// updates is held by an update before mu, and by Save: while it is taken no writer waits at mu, where
+	// one would hold up the requests behind it.
+	updates   sync.Mutex
 	mu        sync.RWMutex // held to read by requests, to write by updates
 	weights   [Complete + 1]float64
 	units     [Complete + 1]uint32
@@ -40,6 +43,16 @@ func newBase(weights [Complete + 1]float64) *base {
 	return b
 }
 
+// lock begins an update, and returns what ends it.
+func (b *base) lock() (unlock func()) {
+	b.updates.Lock()
+	b.mu.Lock()
+	return func() {
+		b.mu.Unlock()
+		b.updates.Unlock()
+	}
+}
+
 // number returns the number of a course and gives it room in every part.
 func (b *base) number(id courses.CourseID) (uint32, error) {
 	before := b.catalogue.len()
@@ -55,7 +68,7 @@ func (b *base) number(id courses.CourseID) (uint32, error) {
 }
 
 // read fills a base from a source, and returns all histories for counting.
-func (b *base) read(ctx context.Context, src Source, report func(Progress)) (*histories, error) {
+func (b *base) read(ctx context.Context, src Source, report func(Progress)) (histories, error) {
 	if err := b.readItems(ctx, src); err != nil {
 		return nil, err
 	}
@@ -64,9 +77,8 @@ func (b *base) read(ctx context.Context, src Source, report func(Progress)) (*hi
 		return nil, err
 	}
 	for l, user := range users {
-		h := all.of(l)
-		b.learners[user] = h[:len(h):len(h)]
-		b.count(h)
+		b.learners[user] = all[l]
+		b.count(all[l])
 	}
 	return all, nil
 }
@@ -88,14 +100,15 @@ func (b *base) readItems(ctx context.Context, src Source) error {
 }
 
 // readHistories reads learner after learner; of one longer than MaxHistory the newest entries count.
-func (b *base) readHistories(ctx context.Context, src Source, report func(Progress)) (*histories, []core.UserID, error) {
-	all := newHistories()
+func (b *base) readHistories(ctx context.Context, src Source, report func(Progress)) (histories, []core.UserID, error) {
+	var all histories
+	var room arena
 	var users []core.UserID
 	var current []entry // of the last of users
 	end := func() {
 		if len(users) > 0 {
 			h := condense(current, b.catalogue.ids)
-			all.add(h[max(0, len(h)-MaxHistory):])
+			all = append(all, room.keep(h[max(0, len(h)-MaxHistory):]))
 			current = current[:0]
 		}
 	}
@@ -105,7 +118,7 @@ func (b *base) readHistories(ctx context.Context, src Source, report func(Progre
 			err = ctx.Err()
 		}
 		if err == nil {
-			err = in.check()
+			err = in.checkUser()
 		}
 		if err != nil {
 			return nil, nil, err

@@ -39,7 +39,7 @@ func growPointers[T any](p []atomic.Pointer[T]) []atomic.Pointer[T] {
 	return grown
 }
 
-// words returns the features of an item by name, at most MaxFeatures.
+// words returns the names of an item's features, sorted, at most MaxFeatures.
 func words(item Item) []string {
 	var names []string
 	for _, term := range fulltext.Query(item.Title) {
@@ -57,7 +57,9 @@ func words(item Item) []string {
 	if item.Language != "" {
 		names = append(names, "t:"+item.Language)
 	}
-	return names[:min(len(names), MaxFeatures)]
+	names = names[:min(len(names), MaxFeatures)]
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // set replaces the features of a course. weigh must follow.
@@ -75,8 +77,7 @@ func (c *content) set(i uint32, item Item) {
 		}
 		of = append(of, f)
 	}
-	slices.Sort(of)
-	c.of[i] = slices.Clip(slices.Compact(of))
+	c.of[i] = slices.Clip(of)
 	for _, f := range c.of[i] {
 		at, _ := slices.BinarySearch(c.having[f], i)
 		c.having[f] = slices.Insert(c.having[f], at, i)
@@ -168,4 +169,18 @@ func (c *content) similar(i uint32, ids []courses.CourseID) []ranked {
 	list := slices.Clone(topRanked(all, similarKept, ids))
 	c.near[i].Store(&list)
 	return list
+}
+
+// between returns the similarity of two courses, 0 to 1.
+func (c *content) between(i, j uint32) float64 {
+	sum := 0.0
+	for _, f := range c.of[i] {
+		if slices.Contains(c.of[j], f) {
+			sum += c.weight[f] * c.weight[f]
+		}
+	}
+	if sum == 0 {
+		return 0
+	}
+	return sum / (c.norm[i] * c.norm[j])
 }

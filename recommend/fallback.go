@@ -24,7 +24,7 @@ func (q *query) fill() {
 	stars := q.meanStars()
 	q.list = q.list[:0]
 	for i := range uint32(q.catalogue.len()) {
-		if !q.barred[i] && q.catalogue.listed(i) {
+		if !q.barred[i] && q.catalogue.listed[i] {
 			q.list = append(q.list, candidate{index: i, score: q.liking(i) * q.worth(i, stars)})
 		}
 	}
@@ -120,7 +120,7 @@ func (q *query) explore() {
 	first := q.narrow(q.catalogue.index[q.out[0].Course])
 	var fresh []uint32
 	for i := range uint32(q.catalogue.len()) {
-		if !q.barred[i] && q.catalogue.listed(i) && q.popular.n[i] < exploredTaken*unit {
+		if !q.barred[i] && q.catalogue.listed[i] && q.popular.n[i] < exploredTaken*unit {
 			fresh = append(fresh, i)
 		}
 	}

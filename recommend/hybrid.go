@@ -60,7 +60,7 @@ func (h *Hybrid) Train(ctx context.Context, src Source, report func(Progress)) (
 }
 
 // countPairs counts all pairs, and finds the best of each course.
-func (b *base) countPairs(ctx context.Context, all *histories, o pairOptions, report func(Progress)) (*pairTable, error) {
+func (b *base) countPairs(ctx context.Context, all histories, o pairOptions, report func(Progress)) (*pairTable, error) {
 	tell(report, "count", 0, b.catalogue.len())
 	t := newPairTable(b, all, o)
 	for i := range uint32(b.catalogue.len()) {
@@ -159,18 +159,4 @@ func (m *hybridModel) Similar(_ context.Context, course courses.CourseID, k int,
 		out = append(out, Scored{Course: m.catalogue.ids[c.index], Score: c.score, Parts: m.mix.parts(&c.signal), Reason: m.reason(m.pairs, only, c)})
 	}
 	return out, nil
-}
-
-// between returns the similarity of two courses, 0 to 1.
-func (c *content) between(i, j uint32) float64 {
-	sum := 0.0
-	for _, f := range c.of[i] {
-		if _, both := slices.BinarySearch(c.of[j], f); both {
-			sum += c.weight[f] * c.weight[f]
-		}
-	}
-	if sum == 0 {
-		return 0
-	}
-	return sum / (c.norm[i] * c.norm[j])
 }

@@ -62,6 +62,14 @@ func (i Interaction) check() error {
 	return err
 }
 
+// checkUser is check, for a model that keeps the interaction with its learner.
+func (i Interaction) checkUser() error {
+	if i.User <= 0 {
+		return core.Invalid("user", "min", "1", strconv.FormatInt(int64(i.User), 10), "is no id of a user")
+	}
+	return i.check()
+}
+
 // order sorts the entries of a learner, one a course already, by time and then by course.
 func order(h []entry, ids []courses.CourseID) {
 	slices.SortFunc(h, func(a, b entry) int {

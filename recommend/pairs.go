@@ -125,13 +125,27 @@ type ranked struct {
 // topRanked orders the best k of all at its front and returns them: by score, then by the lower
 // course.
 func topRanked(all []ranked, k int, ids []courses.CourseID) []ranked {
-	compare := func(a, b ranked) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(ids[a.index], ids[b.index]))
-	}
-	selectTop(all, k, compare)
-	top := all[:min(k, len(all))]
-	slices.SortFunc(top, compare)
+	top := firstRanked(all, k, ids)
+	slices.SortFunc(top, compareRanked(ids))
 	return top
+}
+
+// firstRanked is topRanked, in no order.
+func firstRanked(all []ranked, k int, ids []courses.CourseID) []ranked {
+	selectTop(all, k, compareRanked(ids))
+	return all[:min(k, len(all))]
+}
+
+func compareRanked(ids []courses.CourseID) func(a, b ranked) int {
+	return func(a, b ranked) int {
+		switch {
+		case a.score > b.score:
+			return -1
+		case a.score < b.score:
+			return 1
+		}
+		return cmp.Compare(ids[a.index], ids[b.index])
+	}
 }
 
 // selectTop moves the k first of all to its front, in no order (Hoare's selection).
@@ -175,7 +189,7 @@ type pairTable struct {
 }
 
 // newPairTable counts the pairs of histories, for the courses and the popularity of b.
-func newPairTable(b *base, h *histories, o pairOptions) *pairTable {
+func newPairTable(b *base, h histories, o pairOptions) *pairTable {
 	t := &pairTable{options: o, gains: newGains(o, b.weights), catalogue: &b.catalogue}
 	t.rows = countRows(h, b.catalogue.len(), t.gains)
 	t.near, t.norms = make([]atomic.Pointer[row], len(t.rows)), newNorms(o, b.popular.n)
@@ -205,20 +219,33 @@ func (t *pairTable) grow() {
 	t.rows, t.near = append(t.rows, row{}), growPointers(t.near)
 }
 
-// histories are those of many learners, one after the other.
-type histories struct {
-	entries []entry
-	starts  []int // of each learner, and the end
+// histories are those of many learners.
+type histories [][]entry
+
+// entries returns how many there are.
+func (h histories) entries() int {
+	n := 0
+	for _, entries := range h {
+		n += len(entries)
+	}
+	return n
 }
 
-func newHistories() *histories { return &histories{starts: []int{0}} }
+// arena hands out room for histories, many in one piece.
+type arena struct{ free []entry }
 
-func (h *histories) len() int         { return len(h.starts) - 1 }
-func (h *histories) of(l int) []entry { return h.entries[h.starts[l]:h.starts[l+1]] }
+// arenaPiece is how many entries a piece has.
+const arenaPiece = 1 << 16
 
-func (h *histories) add(entries []entry) {
-	h.entries = append(h.entries, entries...)
-	h.starts = append(h.starts, len(h.entries))
+// keep returns a copy of a history which an append does not grow into others.
+func (a *arena) keep(h []entry) []entry {
+	if len(h) > len(a.free) {
+		a.free = make([]entry, max(arenaPiece, len(h)))
+	}
+	kept := a.free[:len(h):len(h)]
+	a.free = a.free[len(h):]
+	copy(kept, h)
+	return kept
 }
 
 // occurrence is where a course stands in the histories.
@@ -228,14 +255,14 @@ type occurrence struct {
 }
 
 // countRows returns the counters of each of n courses.
-func countRows(h *histories, n int, g *gains) []row {
+func countRows(h histories, n int, g *gains) []row {
 	rows := make([]row, n)
 	starts, where := h.occurrences(n)
 	sums := make([]uint64, n)
 	var touched []uint32
 	for i := range rows {
 		for _, o := range where[starts[i]:starts[i+1]] {
-			touched = g.addAround(h.of(int(o.learner)), int(o.pos), sums, touched)
+			touched = g.addAround(h[o.learner], int(o.pos), sums, touched)
 		}
 		slices.Sort(touched)
 		rows[i] = row{make([]uint32, len(touched)), make([]uint32, len(touched))}
@@ -270,18 +297,20 @@ func (g *gains) addAround(h []entry, pos int, sums []uint64, touched []uint32) [
 }
 
 // occurrences returns, for each course of n, the range of where that holds its places.
-func (h *histories) occurrences(n int) (starts []int, where []occurrence) {
+func (h histories) occurrences(n int) (starts []int, where []occurrence) {
 	starts = make([]int, n+1)
-	for _, e := range h.entries {
-		starts[e.course()+1]++
+	for _, entries := range h {
+		for _, e := range entries {
+			starts[e.course()+1]++
+		}
 	}
 	for i := range n {
 		starts[i+1] += starts[i]
 	}
-	where = make([]occurrence, len(h.entries))
+	where = make([]occurrence, starts[n])
 	next := slices.Clone(starts[:n])
-	for l := range h.len() {
-		for pos, e := range h.of(l) {
+	for l, entries := range h {
+		for pos, e := range entries {
 			where[next[e.course()]] = occurrence{uint32(l), uint16(pos)}
 			next[e.course()]++
 		}

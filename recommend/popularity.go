@@ -69,7 +69,7 @@ func (m *popularityModel) Recommend(_ context.Context, r Request) ([]Scored, err
 // the learner's languages first.
 func (q *query) all(score func(i uint32) float64) {
 	for i := range uint32(q.catalogue.len()) {
-		if !q.barred[i] && q.catalogue.listed(i) {
+		if !q.barred[i] && q.catalogue.listed[i] {
 			q.list = append(q.list, candidate{index: i, score: score(i)})
 		}
 	}

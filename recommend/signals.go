@@ -70,6 +70,7 @@ type scratch struct {
 	barred        []bool    // of each course: not to be recommended
 	marked        []uint32  // courses that are barred
 	profile, next []float64 // of each feature
+	ranked        []ranked
 	list          []candidate
 }
 
@@ -116,15 +117,15 @@ func (t *pairTable) addPairs(k known, s *scratch) {
 
 // best puts the most candidates with the highest sums into s.list, in no order, and bars them.
 func (b *base) best(s *scratch, most int) {
+	s.ranked = s.ranked[:0]
 	for _, j := range s.touched {
-		if s.win[j] > 0 && !s.barred[j] && b.catalogue.listed(j) {
-			s.list = append(s.list, candidate{index: j, win: s.win[j], score: s.win[j]})
+		if s.win[j] > 0 && !s.barred[j] && b.catalogue.listed[j] {
+			s.ranked = append(s.ranked, ranked{score: s.win[j], index: j})
 		}
 	}
-	selectTop(s.list, most, b.byScore)
-	s.list = s.list[:min(most, len(s.list))]
-	for _, c := range s.list {
-		s.bar(c.index)
+	for _, r := range firstRanked(s.ranked, most, b.catalogue.ids) {
+		s.bar(r.index)
+		s.list = append(s.list, candidate{index: r.index, win: r.score, score: r.score})
 	}
 }
 
@@ -150,7 +151,7 @@ func (b *base) gather(t *pairTable, k known, s *scratch, most int) {
 			if found == contentEach {
 				break
 			}
-			if !s.barred[near.index] && b.catalogue.listed(near.index) {
+			if !s.barred[near.index] && b.catalogue.listed[near.index] {
 				s.bar(near.index)
 				s.list = append(s.list, candidate{index: near.index, win: s.win[near.index]})
 				found++

@@ -8,7 +8,7 @@ import (
 // Nothing but what training was given is in it.
 type validation struct {
 	base    *base // counts the shortened histories only
-	known   *histories
+	known   histories
 	asked   []int   // places in known of the learners that are asked about, and
 	answers []entry // what they took next
 	tried   int
@@ -23,22 +23,22 @@ const (
 
 // newValidation shortens histories with at most tunedInteractions, and asks about at most
 // tunedLearners.
-func newValidation(b *base, all *histories, report func(Progress)) *validation {
-	v := &validation{base: newBase(b.weights), known: newHistories(), report: report}
+func newValidation(b *base, all histories, report func(Progress)) *validation {
+	v := &validation{base: newBase(b.weights), report: report}
 	v.base.catalogue, v.base.content = b.catalogue, b.content
 	for range b.catalogue.ids {
 		v.base.popular.grow()
 	}
-	stride := 1 + len(all.entries)/tunedInteractions
+	stride := 1 + all.entries()/tunedInteractions
 	var asked []int
 	var answers []entry
-	for l := 0; l < all.len(); l += stride {
-		h := all.of(l)
+	for l := 0; l < len(all); l += stride {
+		h := all[l]
 		if last := len(h) - 1; last > 0 && h[last].kind().begun() {
-			asked, answers = append(asked, v.known.len()), append(answers, h[last])
+			asked, answers = append(asked, len(v.known)), append(answers, h[last])
 			h = h[:last]
 		}
-		v.known.add(h)
+		v.known = append(v.known, h)
 		v.base.count(h)
 	}
 	every := 1 + len(asked)/tunedLearners
@@ -50,7 +50,7 @@ func newValidation(b *base, all *histories, report func(Progress)) *validation {
 
 // know returns a history for a question about it. Its moment is that of the newest known entry.
 func (v *validation) know(t *pairTable, l int) known {
-	h := v.known.of(l)
+	h := v.known[l]
 	return newKnown(h, t.options.Decay, &v.base.weights, h[len(h)-1].at)
 }
 
@@ -132,7 +132,7 @@ func (v *validation) quality(ctx context.Context, t *pairTable) (float64, error)
 			return 0, err
 		}
 		t.addPairs(v.know(t, l), s)
-		for _, e := range v.known.of(l) {
+		for _, e := range v.known[l] {
 			s.win[e.course()] = 0
 		}
 		sum += gain(v.rank(v.answers[at].course(), s))
@@ -195,7 +195,7 @@ func (v *validation) questions(ctx context.Context, t *pairTable, depth int) ([]
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		for _, e := range v.known.of(l) {
+		for _, e := range v.known[l] {
 			if e.kind().begun() {
 				s.bar(e.course())
 			}

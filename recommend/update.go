@@ -11,11 +11,10 @@ import (
 
 // Observe implements Updater.
 func (b *base) Observe(i Interaction) (changed bool, err error) {
-	if err := i.check(); err != nil {
+	if err := i.checkUser(); err != nil {
 		return false, err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.lock()()
 	course, err := b.number(i.Course)
 	if err != nil {
 		return false, err
@@ -37,8 +36,7 @@ func (b *base) Observe(i Interaction) (changed bool, err error) {
 
 // Withdraw implements Updater.
 func (b *base) Withdraw(user core.UserID, course courses.CourseID) (changed bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.lock()()
 	i, known := b.catalogue.index[course]
 	if !known {
 		return false
@@ -55,8 +53,7 @@ func (b *base) Withdraw(user core.UserID, course courses.CourseID) (changed bool
 
 // Forget implements Updater.
 func (b *base) Forget(user core.UserID) (changed bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.lock()()
 	h := b.learners[user]
 	if len(h) == 0 {
 		return false
@@ -71,8 +68,7 @@ func (b *base) Forget(user core.UserID) (changed bool) {
 
 // Put implements Updater.
 func (b *base) Put(item Item) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.lock()()
 	i, err := b.number(item.ID)
 	if err != nil {
 		return err
@@ -85,8 +81,7 @@ func (b *base) Put(item Item) error {
 
 // Remove implements Updater. Who took the course is still counted, for it says something of others.
 func (b *base) Remove(course courses.CourseID) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.lock()()
 	if i, known := b.catalogue.index[course]; known {
 		b.catalogue.put(i, Item{})
 		b.content.set(i, Item{})

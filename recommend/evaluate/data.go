@@ -31,7 +31,7 @@ import (
 )
 
 // MaxRows is how many rows a file may have.
-const MaxRows = 200_000_000
+const MaxRows = 50_000_000
 
 // Entry is one course of a learner's history. Rating is 0 where none was given.
 type Entry struct {

@@ -170,6 +170,9 @@ func checkList(list []recommend.Scored, r recommend.Request) error {
 	for _, in := range r.History {
 		taken[in.Course] = true
 	}
+	for _, id := range r.Exclude {
+		taken[id] = true
+	}
 	for _, item := range list {
 		if taken[item.Course] {
 			return fmt.Errorf("course %d is in a list twice, or was taken before", item.Course)

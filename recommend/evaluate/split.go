@@ -1,7 +1,6 @@
 package evaluate
 
 import (
-	"cmp"
 	"context"
 	"hash/fnv"
 	"iter"
@@ -130,7 +129,7 @@ func (d *divided) divideAt(learners []Learner, k int) {
 	slices.SortFunc(times, time.Time.Compare)
 	moment := times[len(times)*9/10]
 	for _, l := range learners {
-		known, _ := slices.BinarySearchFunc(l.Entries, moment, func(e Entry, t time.Time) int { return cmp.Or(e.At.Compare(t), -1+btoi(!e.At.Before(t))) })
+		known, _ := slices.BinarySearchFunc(l.Entries, moment, func(e Entry, t time.Time) int { return e.At.Compare(t) })
 		if known > 0 {
 			d.train = append(d.train, Learner{l.User, l.Entries[:known]})
 			if known < len(l.Entries) {
@@ -141,13 +140,6 @@ func (d *divided) divideAt(learners []Learner, k int) {
 	for i := range d.cases {
 		d.cases[i].request.At = moment
 	}
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func leftOut(seed uint64, user core.UserID) bool {
