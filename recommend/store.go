@@ -125,7 +125,8 @@ type Tx interface {
 	// ForgetCourse removes up to limit records and up to limit dismissals of a course, and
 	// returns how many in all. What the weights of categories have grown by stays.
 	ForgetCourse(ctx context.Context, course courses.CourseID, limit int) (int, error)
-	// ForgetRemovals removes up to limit removals of before, and returns how many.
+	// ForgetRemovals removes up to limit removals of before, and returns how many. Those of all that
+	// a learner did stay: no training sees what was before them.
 	ForgetRemovals(ctx context.Context, before time.Time, limit int) (int, error)
 	// AddModelChunk keeps a chunk, of 1 to MaxChunk bytes, of a model that is being saved.
 	AddModelChunk(ctx context.Context, id uuid.UUID, n int, data []byte, at time.Time) error

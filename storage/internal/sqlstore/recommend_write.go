@@ -165,7 +165,7 @@ func (t recommendTx) ForgetCourse(ctx context.Context, course courses.CourseID, 
 }
 
 func (t recommendTx) ForgetRemovals(ctx context.Context, before time.Time, limit int) (int, error) {
-	return t.removed(ctx, deleted{"DELETE FROM ustat_removals WHERE id IN (SELECT id FROM ustat_removals WHERE at < ? ORDER BY at LIMIT ?)", []any{core.Time(before), limit}})
+	return t.removed(ctx, deleted{"DELETE FROM ustat_removals WHERE id IN (SELECT id FROM ustat_removals WHERE at < ? AND course_id <> 0 ORDER BY at LIMIT ?)", []any{core.Time(before), limit}})
 }
 
 func (t recommendTx) AddModelChunk(ctx context.Context, id uuid.UUID, n int, data []byte, at time.Time) error {
