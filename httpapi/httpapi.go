@@ -144,6 +144,7 @@ func newAPI(p *ustat.Platform, options Options) *api {
 	a.mountLearning()
 	a.mountOrders()
 	a.mountCertificates()
+	a.mountRecommendations()
 	a.mountReports()
 	a.mountFiles()
 	a.mountJobs()
