@@ -499,3 +499,49 @@ func TestWithoutAPlaceForInteractionsPopularCoursesAreRecommended(t *testing.T) 
 	_, err = s.Recommend.Interact(t.Context(), s.learner(0), view("course-0", ""))
 	require.ErrorIs(t, err, recommend.ErrNotSetUp)
 }
+
+// cutStore is a store whose transactions fail from some moment on.
+type cutStore struct {
+	recommend.Store
+	left *int
+}
+
+var errCut = errors.New("cut")
+
+func (s cutStore) Update(ctx context.Context, fn func(ctx context.Context, tx recommend.Tx) error) error {
+	if *s.left--; *s.left < 0 {
+		return errCut
+	}
+	return s.Store.Update(ctx, fn)
+}
+
+func TestASaveThatIsCutLeavesTheKeptModel(t *testing.T) {
+	t.Parallel()
+	b, err := sqlite.InMemory(t.Context(), nil)
+	require.NoError(t, err)
+	left := math.MaxInt
+	cut := *b
+	cut.Recommend = cutStore{b.Recommend, &left}
+	s := newSchool(t, &cut, 1, recommend.Options{})
+	s.train(t)
+	kept, err := b.Recommend.Model(t.Context(), "hybrid")
+	require.NoError(t, err)
+	require.Equal(t, 1, kept.Chunks)
+	for after := range 2 { // before its chunk, and between that and the swap
+		left = after
+		s.Clock.Advance(time.Hour)
+		require.ErrorIs(t, s.Recommend.Train(t.Context(), nil), errCut)
+		now, err := b.Recommend.Model(t.Context(), "hybrid")
+		require.NoError(t, err)
+		require.Equal(t, kept, now)
+		_, err = b.Recommend.ModelChunk(t.Context(), kept.ID, 0)
+		require.NoError(t, err)
+		require.Len(t, s.recommended(t, s.learner(0)), 6)
+	}
+	left = math.MaxInt
+	s.Clock.Advance(48 * time.Hour)
+	n, err := s.Recommend.Cleanup(t.Context(), s.Clock.Now(), 10)
+	require.NoError(t, err)
+	require.Equal(t, 1, n, "the chunk of the second is removed")
+	s.train(t)
+}
