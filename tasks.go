@@ -206,6 +206,9 @@ func (p *Platform) startTasks(ctx context.Context) error {
 		return err
 	}
 	sources := []tasks.Source{{Name: "accounts", Outbox: p.backend.Accounts}, {Name: "courses", Outbox: p.backend.Courses}, {Name: "reviews", Outbox: p.backend.Reviews}}
+	if p.backend.Recommend != nil {
+		sources = append(sources, tasks.Source{Name: "recommend", Outbox: p.backend.Recommend})
+	}
 	if p.backend.Reports != nil {
 		sources = append(sources, tasks.Source{Name: "reports", Outbox: p.backend.Reports})
 	}
@@ -230,6 +233,9 @@ func (p *Platform) addBuiltIn() error {
 	if len(p.config.Payments) > 0 {
 		periodic = append(periodic, tasks.Periodic{Name: OrdersTask, Every: time.Minute, Timeout: 10 * time.Minute, Do: p.settleOrders})
 	}
+	if p.backend.Recommend != nil {
+		periodic = append(periodic, tasks.Periodic{Name: TrainTask, Every: p.config.Recommend.TrainEvery, Timeout: trainTimeout, Do: p.trainPeriodically})
+	}
 	for _, work := range periodic {
 		if err := p.Tasks.Every(work); err != nil {
 			return err
@@ -250,7 +256,7 @@ func (p *Platform) addBuiltIn() error {
 			return err
 		}
 	}
-	return errors.Join(p.subscribeAchievements(), p.subscribeAnalytics())
+	return errors.Join(p.subscribeRecommendations(), p.subscribeAchievements(), p.subscribeAnalytics())
 }
 
 func (p *Platform) prepareQueue(ctx context.Context) error {
@@ -295,6 +301,11 @@ func (p *Platform) cleanup(ctx context.Context, _ time.Time) error {
 		{"jobs", now.Add(-r.Jobs), p.config.Queue.Cleanup},
 		{"reports", now, p.Reports.Cleanup},
 		{"files of lessons", now, p.Courses.CleanFiles},
+	}
+	if p.backend.Recommend != nil {
+		all = append(all,
+			batches{"events of recommendations", now.Add(-r.Outbox), p.backend.Recommend.Forget},
+			batches{"what was left of models", now, p.Recommend.Cleanup})
 	}
 	if p.backend.Reports != nil {
 		all = append(all, batches{"events of reports", now.Add(-r.Outbox), p.backend.Reports.Forget})

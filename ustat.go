@@ -29,6 +29,7 @@ import (
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
 	"github.com/ustat/ustat/i18n"
+	"github.com/ustat/ustat/recommend"
 	"github.com/ustat/ustat/reports"
 	"github.com/ustat/ustat/reviews"
 	"github.com/ustat/ustat/storage"
@@ -40,6 +41,9 @@ type CourseService = courses.Service
 
 // AnalyticsRouter is the name by which users of the project know analytics.Router.
 type AnalyticsRouter = analytics.Router
+
+// Recommender is the name by which users of the project know recommend.Service.
+type Recommender = recommend.Service
 
 // Config sets what differs from the defaults. A nil Config is all defaults.
 type Config struct {
@@ -75,6 +79,8 @@ type Config struct {
 	ReportFormats []reports.Format
 	// Reviews are the rules of reviews that differ from the defaults.
 	Reviews reviews.Options
+	// Recommend are the choices of recommendations that differ from the defaults.
+	Recommend recommend.Options
 	// Learners tells who takes which course and how far they are, which is who may review
 	// it. Nil means the enrollments of courses.
 	Learners reviews.Learners
@@ -158,6 +164,9 @@ type Platform struct {
 	Accounts  *accounts.Service
 	Analytics *analytics.Service
 	Courses   *courses.Service
+	// Recommend recommends courses. Its models are trained by a job; without a Queue, by
+	// its Train.
+	Recommend *Recommender
 	Reports   *reports.Service
 	Reviews   *reviews.Service
 	// Messages says what the platform has to say in a reader's language.
@@ -168,15 +177,16 @@ type Platform struct {
 	// before Start. See also Subscribe.
 	Tasks *tasks.Registry
 
-	backend  *storage.Backend
-	config   Config
-	validate *core.Validator
-	cursors  *core.Cursors
-	tokens   *accounts.Keyring
-	links    *blob.Links
-	runner   *tasks.Runner // nil without a queue, and before Start
-	router   *analytics.Router
-	tx       *sql.Tx // of In and Atomic
+	backend   *storage.Backend
+	config    Config
+	validate  *core.Validator
+	cursors   *core.Cursors
+	tokens    *accounts.Keyring
+	links     *blob.Links
+	runner    *tasks.Runner // nil without a queue, and before Start
+	router    *analytics.Router
+	tx        *sql.Tx // of In and Atomic
+	following func()  // ends what follow has begun; nil before Start
 
 	mu      sync.Mutex // of Start and Stop
 	started atomic.Bool
@@ -258,6 +268,9 @@ func (c *Config) setDefaults() (err error) {
 		return ownRules(err, len(c.Achievements)-own)
 	}
 	if err := c.Trending.SetDefaults(); err != nil {
+		return err
+	}
+	if err := c.Recommend.SetDefaults(); err != nil {
 		return err
 	}
 	if c.MaxLessonFile < 0 {
@@ -371,6 +384,16 @@ func (p *Platform) assemble() (err error) {
 		Store: p.backend.Reviews, Courses: p.Courses, Users: p.Accounts, Learners: c.Learners, Cursors: p.cursors, Validate: p.validate, Clock: c.Clock,
 		Limiter: c.Limiter, Options: c.Reviews,
 	})
+	if err != nil {
+		return err
+	}
+	if p.tx == nil {
+		p.Recommend, err = recommend.NewService(recommend.Config{
+			Store: p.backend.Recommend, Courses: p.Courses, Catalogue: catalogue{p.backend}, Limiter: c.Limiter, Clock: c.Clock, Options: c.Recommend,
+		})
+	} else {
+		p.Recommend = p.Recommend.In(p.backend.Recommend, p.Courses)
+	}
 	return err
 }
 
@@ -446,6 +469,9 @@ func (p *Platform) Start(ctx context.Context) error {
 	if err := p.startTasks(ctx); err != nil {
 		return err
 	}
+	if err := p.startRecommending(ctx); err != nil {
+		return err
+	}
 	p.started.Store(true)
 	return nil
 }
@@ -477,6 +503,9 @@ func (p *Platform) Stop(ctx context.Context) error {
 	defer p.mu.Unlock()
 	if p.stopped.Swap(true) {
 		return nil
+	}
+	if p.following != nil {
+		p.following()
 	}
 	err := errors.Join(p.stopTasks(ctx), p.closeShards(ctx))
 	if p.backend.Close == nil {

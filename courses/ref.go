@@ -14,8 +14,9 @@ type Ref struct {
 	Title    string
 	Status   Status
 	Teacher  core.UserID
-	Visible  bool // the actor sees it; a Store leaves it false
-	Editable bool // the actor may edit it; a Store leaves it false
+	Category CategoryID // 0 without one
+	Visible  bool       // the actor sees it; a Store leaves it false
+	Editable bool       // the actor may edit it; a Store leaves it false
 }
 
 // Ref returns a course by its slug, or an old one, or fails with ErrCourseNotFound where

@@ -67,6 +67,7 @@ type Reader interface {
 	CertificateReader
 	RollupReader
 	TranslationReader
+	AudienceReader
 }
 
 // CourseReader reads courses. Each returns them whole but for the teacher's names.

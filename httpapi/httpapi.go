@@ -145,6 +145,7 @@ func newAPI(p *ustat.Platform, options Options) *api {
 	a.mountOrders()
 	a.mountCertificates()
 	a.mountAnalytics()
+	a.mountRecommendations()
 	a.mountReports()
 	a.mountFiles()
 	a.mountJobs()

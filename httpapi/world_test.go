@@ -439,6 +439,21 @@ var requests = map[string]func(w *world, s subject) request{
 	"bookmarks-set":    func(w *world, _ subject) request { return request{"/bookmarks/" + w.learning().course.slug + "/", nil} },
 	"bookmarks-delete": func(w *world, _ subject) request { return request{"/bookmarks/" + w.learning().course.slug + "/", nil} },
 
+	"recommendations-list": fixed("/recommendations/?limit=5&language=ru", nil),
+	"recommendations-interact": func(w *world, _ subject) request {
+		return request{"/recommendations/interact/", object{"course": w.learning().course.slug, "type": "view"}}
+	},
+	"recommendations-dismiss": func(w *world, _ subject) request {
+		return request{"/recommendations/" + w.learning().course.slug + "/dismiss/", nil}
+	},
+	"recommendations-undismiss": func(w *world, _ subject) request {
+		return request{"/recommendations/" + w.learning().course.slug + "/dismiss/", nil}
+	},
+	"recommendations-train": fixed("/recommendations/train/", nil),
+	"preferences-list":      fixed("/recommendations/preferences/", nil),
+	"preferences-reset":     fixed("/recommendations/preferences/", nil),
+	"courses-similar":       of("/similar/?limit=5", nil),
+
 	"modules-list":   of("/modules/", nil),
 	"modules-create": of("/modules/", object{"title": "Third", "position": 1}),
 	"modules-get":    func(_ *world, s subject) request { return s.at("/modules/"+s.modules[0]+"/", nil) },

@@ -12,6 +12,7 @@ import (
 	"github.com/ustat/ustat/analytics"
 	"github.com/ustat/ustat/core"
 	"github.com/ustat/ustat/courses"
+	"github.com/ustat/ustat/recommend"
 	"github.com/ustat/ustat/reports"
 	"github.com/ustat/ustat/reviews"
 )
@@ -22,9 +23,11 @@ type Backend struct {
 	Accounts accounts.Store
 	Courses  courses.Store
 	Reviews  reviews.Store
-	Reports  reports.Store // nil where no reports are made
-	Keys     Keys
-	Schema   Schema
+	// Recommend is nil where nothing is recommended.
+	Recommend recommend.Store
+	Reports   reports.Store // nil where no reports are made
+	Keys      Keys
+	Schema    Schema
 	// Analytics is a shard of analytics in the same database, for a platform that has no
 	// others. Nil where there is none.
 	Analytics analytics.Shard
@@ -86,6 +89,11 @@ func (b *Backend) Join(tx *sql.Tx) (*Backend, error) {
 	}
 	if joined.Reviews, err = join(b.Reviews, tx, "reviews"); err != nil {
 		return nil, err
+	}
+	if b.Recommend != nil {
+		if joined.Recommend, err = join(b.Recommend, tx, "recommend"); err != nil {
+			return nil, err
+		}
 	}
 	if b.Reports != nil {
 		if joined.Reports, err = join(b.Reports, tx, "reports"); err != nil {

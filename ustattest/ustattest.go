@@ -114,6 +114,9 @@ func New(t testing.TB, opts ...Option) *Platform {
 // sources returns what has events in a backend.
 func sources(b *storage.Backend) []tasks.Source {
 	all := []tasks.Source{{Name: "accounts", Outbox: b.Accounts}, {Name: "courses", Outbox: b.Courses}, {Name: "reviews", Outbox: b.Reviews}}
+	if b.Recommend != nil {
+		all = append(all, tasks.Source{Name: "recommend", Outbox: b.Recommend})
+	}
 	if b.Reports != nil {
 		all = append(all, tasks.Source{Name: "reports", Outbox: b.Reports})
 	}

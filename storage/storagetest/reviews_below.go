@@ -154,7 +154,7 @@ func (s suite) refs() {
 		list := insertCourses(t, b, course("one", sh.teachers[0]), draft)
 		want := make([]courses.Ref, len(list))
 		for i, c := range list {
-			want[i] = courses.Ref{ID: c.ID, Slug: c.Slug, Title: c.Title, Status: c.Status, Teacher: c.Teacher.ID}
+			want[i] = courses.Ref{ID: c.ID, Slug: c.Slug, Title: c.Title, Status: c.Status, Teacher: c.Teacher.ID, Category: c.Category.ID}
 			ctx, queries := storage.CountQueries(timeout(t))
 			got, err := b.Courses.RefBySlug(ctx, c.Slug)
 			require.NoError(t, err)

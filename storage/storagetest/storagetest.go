@@ -54,6 +54,7 @@ type Open = func(t *testing.T) *storage.Backend
 func Run(t *testing.T, open Open, limits Limits) {
 	t.Run("accounts", func(t *testing.T) { RunAccounts(t, open, limits) })
 	t.Run("courses", func(t *testing.T) { RunCourses(t, open, limits) })
+	t.Run("recommend", func(t *testing.T) { RunRecommend(t, open, limits) })
 	t.Run("reports", func(t *testing.T) { RunReports(t, open, limits) })
 	t.Run("reviews", func(t *testing.T) { RunReviews(t, open, limits) })
 	t.Run("keys", func(t *testing.T) { RunKeys(t, open, limits) })
@@ -102,6 +103,7 @@ func RunCourses(t *testing.T, open Open, limits Limits) {
 	s.facts()
 	s.learningTransfer()
 	s.rollups()
+	s.audience()
 	s.files()
 	s.certificates()
 	s.learning()

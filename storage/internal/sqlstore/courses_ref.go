@@ -11,10 +11,10 @@ import (
 	"github.com/ustat/ustat/courses"
 )
 
-const selectRefs = "SELECT id, slug, title, status, teacher_id FROM ustat_courses WHERE "
+const selectRefs = "SELECT id, slug, title, status, teacher_id, coalesce(category_id, 0) FROM ustat_courses WHERE "
 
 func scanRef(rows *sql.Rows, r *courses.Ref) error {
-	return rows.Scan(&r.ID, &r.Slug, &r.Title, &r.Status, &r.Teacher)
+	return rows.Scan(&r.ID, &r.Slug, &r.Title, &r.Status, &r.Teacher, &r.Category)
 }
 
 // RefBySlug implements courses.CourseReader.

@@ -147,7 +147,8 @@ func setDefault(d *time.Duration, to time.Duration) {
 // Backend returns the stores of the database.
 func (d *DB) Backend() *storage.Backend {
 	return &storage.Backend{
-		Accounts: newAccounts(d), Courses: newCourses(d), Reports: newReports(d), Reviews: newReviews(d), Shards: shards{d}, Keys: keys{d}, Schema: schema{d}, Atomic: d.atomic, Ping: d.ping, Verify: d.verify,
+		Accounts: newAccounts(d), Courses: newCourses(d), Recommend: newRecommend(d), Reports: newReports(d), Reviews: newReviews(d), Shards: shards{d},
+		Keys: keys{d}, Schema: schema{d}, Atomic: d.atomic, Ping: d.ping, Verify: d.verify,
 	}
 }
 
