@@ -545,3 +545,20 @@ func TestASaveThatIsCutLeavesTheKeptModel(t *testing.T) {
 	require.Equal(t, 1, n, "the chunk of the second is removed")
 	s.train(t)
 }
+
+func TestInteractionsInAHostsTransactionAreRolledBack(t *testing.T) {
+	t.Parallel()
+	onBothEngines(t, func(t *testing.T, open func(t *testing.T) *storage.Backend) {
+		s := newSchool(t, open(t), 1, recommend.Options{})
+		for i, end := range []error{errCut, nil} {
+			err := s.Atomic(t.Context(), func(p *ustat.Platform) error {
+				if _, err := p.Recommend.Interact(t.Context(), s.learner(0), view("course-0", "")); err != nil {
+					return err
+				}
+				return end
+			})
+			require.ErrorIs(t, err, end)
+			require.Len(t, s.weights(t, s.learner(0)), i)
+		}
+	})
+}

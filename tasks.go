@@ -372,7 +372,10 @@ func (p *Platform) In(tx *sql.Tx) (*Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &Platform{backend: joined, config: p.config, validate: p.validate, cursors: p.cursors, tokens: p.tokens, links: p.links, router: p.router, Tasks: p.Tasks, tx: tx}
+	in := &Platform{
+		backend: joined, config: p.config, validate: p.validate, cursors: p.cursors, tokens: p.tokens, links: p.links, router: p.router, Tasks: p.Tasks,
+		Recommend: p.Recommend, tx: tx,
+	}
 	in.started.Store(true)
 	return in, in.assemble()
 }
