@@ -145,8 +145,8 @@ func (p *Platform) announce(ctx context.Context, e core.Event) error {
 		return tasks.Discard(err)
 	}
 	now, window := p.config.Clock.Now(), e.At.Truncate(analytics.UpdateEvery).Add(analytics.UpdateEvery)
-	if wait := window.Sub(now); wait > 0 {
-		return tasks.Later(min(wait, analytics.UpdateEvery))
+	if wait := window.Sub(now); wait > 0 && wait <= analytics.UpdateEvery { // more is another clock, for which nothing waits
+		return tasks.Later(wait)
 	}
 	refs, err := p.Courses.Refs(ctx, accounts.System, []courses.CourseID{h.Course})
 	ref, there := refs[h.Course]

@@ -8,7 +8,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/ustat/ustat/core"
-	"github.com/ustat/ustat/internal/fault"
 )
 
 // Mover moves buckets of a Directory between shards while events are written. It is safe
@@ -198,7 +197,7 @@ func (v *moving) copy(ctx context.Context) error {
 		if err := v.to.CopyIn(ctx, v.bucket, v.was.Epoch, page); err != nil {
 			return err
 		}
-		return fault.Hit("analytics.move.after_page")
+		return nil
 	})
 	if err != nil {
 		return err
@@ -214,9 +213,6 @@ func (v *moving) catchUp(ctx context.Context, few int) error {
 			return err
 		}
 		if err := v.to.CopyIn(ctx, v.bucket, v.was.Epoch, page); err != nil {
-			return err
-		}
-		if err := fault.Hit("analytics.move.after_late"); err != nil {
 			return err
 		}
 		if err := v.from.ForgetLate(ctx, page); err != nil {
@@ -236,9 +232,6 @@ func (v *moving) finish(ctx context.Context) error {
 	if err := v.from.SetBucket(ctx, v.bucket, v.was.Epoch, Fenced); err != nil {
 		return err
 	}
-	if err := fault.Hit("analytics.move.after_fence"); err != nil {
-		return err
-	}
 	if err := v.catchUp(ctx, 0); err != nil {
 		return err
 	}
@@ -256,13 +249,7 @@ func (v *moving) finish(ctx context.Context) error {
 	if err := v.to.SetBucket(ctx, v.bucket, is.Epoch, Serving); err != nil {
 		return err
 	}
-	if err := fault.Hit("analytics.move.before_switch"); err != nil {
-		return err
-	}
 	if err := v.r.directory.store.Place(ctx, v.was, is); err != nil {
-		return err
-	}
-	if err := fault.Hit("analytics.move.after_switch"); err != nil {
 		return err
 	}
 	return v.r.load(ctx, time.Now())
@@ -326,9 +313,6 @@ func (v *moving) copyRollups(ctx context.Context) error {
 				if err := v.to.RollupsIn(ctx, v.bucket, v.was.Epoch, name, rows); err != nil {
 					return err
 				}
-				if err := fault.Hit("analytics.move.after_rollups"); err != nil {
-					return err
-				}
 				done += int64(len(rows))
 				v.progress(StepRollups, done)
 				if len(rows) < moveRows {
@@ -384,9 +368,6 @@ func drop(ctx context.Context, shard Shard, b Bucket, epoch int64) error {
 	for more := true; more; {
 		var err error
 		if more, err = shard.DropBucket(ctx, b, epoch, 5*moveRows); err != nil {
-			return err
-		}
-		if err := fault.Hit("analytics.move.after_drop"); err != nil {
 			return err
 		}
 	}

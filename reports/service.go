@@ -179,6 +179,9 @@ func (s *Service) check(in New) error {
 // the kind lacks.
 func (in New) misplaced() (bad []core.Violation) {
 	f := in.Filter
+	if !slices.Contains(Kinds[:], in.Kind) {
+		return nil
+	}
 	for _, field := range []struct {
 		name, kind    string
 		given, needed bool

@@ -244,7 +244,7 @@ func TestABadOrderNamesEveryFieldAndChangesNothing(t *testing.T) {
 	for _, v := range e.Violations {
 		fields = append(fields, v.Field+" "+v.Limit+" "+v.Got)
 	}
-	require.Equal(t, []string{"kind courses users", "format csv xlsx", "status draft review published archived dancing"}, fields)
+	require.Equal(t, []string{"kind courses course revenue users", "format csv xlsx", "status draft review published archived dancing"}, fields)
 	for name, missing := range map[string]func(c *reports.Config){
 		"store of them": func(c *reports.Config) { c.Store = nil }, "store of files": func(c *reports.Config) { c.Files = nil }, "queue": func(c *reports.Config) { c.Queued = false },
 	} {

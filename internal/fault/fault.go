@@ -54,6 +54,12 @@ var Points = []string{
 	"reports.make.after_put",    // the file is there, and the report does not know
 	"reports.make.after_end",    // the report is done, and files of earlier attempts are there
 	"tasks.attempt.after_handler",
+	"shardstore.ingest.after_events",
+	"shardstore.ingest.after_rollup",
+	"recommend.add.after_records",
+	"recommend.save.after_chunk",
+	"recommend.save.after_chunks", // the model is there, and the former one is the kept one
+	"recommend.train.after_swap",
 	"reports.cleanup.after_files",
 	"courses.process_file.after_replaced",
 	"courses.seat.after_write",

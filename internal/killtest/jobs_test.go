@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ustat/ustat/blob"
+	"github.com/ustat/ustat"
 	"github.com/ustat/ustat/internal/fault"
 	"github.com/ustat/ustat/internal/killtest"
 	"github.com/ustat/ustat/reports"
@@ -176,7 +177,8 @@ func (w jobs) sweepCleanup(t *testing.T) (kills int) {
 	for _, table := range []string{"ustat_reports", "ustat_idempotency", "ustat_outbox WHERE done_at IS NOT NULL"} {
 		require.Zero(t, w.count(t, "SELECT count(*) FROM "+table), table)
 	}
-	require.Empty(t, w.rows(t, "SELECT state, attempt, max_attempts, args, errors FROM river_job WHERE state <> 'completed'"))
+	// A training of a period that was killed three times is left to that of the next one.
+	require.Empty(t, w.rows(t, "SELECT state, attempt, max_attempts, args, errors FROM river_job WHERE state <> 'completed' AND args->>'kind' <> '"+ustat.TrainTask+"'"))
 	w.noFileIsLeft(t)
 	return len(plans)
 }
