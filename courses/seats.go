@@ -47,6 +47,7 @@ func (s *Service) place(ctx context.Context, tx Tx, t trail, seats *Seats, learn
 	case err != nil:
 		return e, err
 	case waits: // a seat may be free that only who has a right is given
+		seats.Waiting = max(seats.Waiting, 1)
 		if err := s.promote(ctx, tx, t, seats); err != nil {
 			return e, err
 		}

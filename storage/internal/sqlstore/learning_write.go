@@ -15,21 +15,21 @@ import (
 	"github.com/ustat/ustat/courses"
 )
 
-// SeatsForUpdate implements courses.LearningWriter. Where writers are many the course is
-// locked before its seats are counted, as in CourseForUpdate.
+// SeatsForUpdate implements courses.LearningWriter. Where writers are many, the statement
+// that locks the course has counted who waits before it was locked: where seats are scarce
+// they are counted again.
 func (t coursesTx) SeatsForUpdate(ctx context.Context, slug string) (courses.Seats, error) {
 	if !core.ValidText(slug) {
 		return courses.Seats{}, courses.ErrCourseNotFound
 	}
-	where, args := "c.id = "+idBySlug, []any{slug, slug}
-	if lock := t.Tx.db.dialect.ForUpdate; lock != "" {
-		id, err := t.lockCourse(ctx, slug)
-		if err != nil {
-			return courses.Seats{}, err
-		}
-		where, args = "c.id = ?"+lock+" OF s", []any{id} // for the trend, which others write too
+	lock := t.Tx.db.dialect.ForUpdate
+	if lock != "" {
+		lock += " OF c, s" // and s for the trend, which others write too
 	}
-	found, err := readAll(ctx, t.Tx.session, selectSeats+where, args, scanSeats)
+	found, err := readAll(ctx, t.Tx.session, selectSeats+"c.id = "+idBySlug+lock, []any{slug, slug}, scanSeats)
+	if err == nil && lock != "" && len(found) > 0 && found[0].Capacity+found[0].Waiting > 0 {
+		found, err = readAll(ctx, t.Tx.session, selectSeats+"c.id = ?", []any{found[0].Course}, scanSeats)
+	}
 	if err == nil && len(found) == 0 {
 		err = courses.ErrCourseNotFound
 	}
