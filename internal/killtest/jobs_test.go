@@ -12,8 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat"
+	"github.com/ustat/ustat/blob"
 	"github.com/ustat/ustat/internal/fault"
 	"github.com/ustat/ustat/internal/killtest"
 	"github.com/ustat/ustat/reports"
