@@ -241,8 +241,11 @@ func TestWhoTranslates(t *testing.T) {
 			of   courses.Target
 			want error
 		}{
-			{courses.OfCourse("x"), courses.ErrCourseNotFound}, {courses.OfModule(c.Slug, 404), courses.ErrModuleNotFound}, {courses.OfLesson(c.Slug, 404), courses.ErrLessonNotFound},
-			{courses.OfCategory("x"), courses.ErrCategoryNotFound}, {courses.OfTag("x"), courses.ErrTagNotFound},
+			{courses.OfCourse("x"), courses.ErrCourseNotFound},
+			{courses.OfModule(c.Slug, 404), courses.ErrModuleNotFound},
+			{courses.OfLesson(c.Slug, 404), courses.ErrLessonNotFound},
+			{courses.OfCategory("x"), courses.ErrCategoryNotFound},
+			{courses.OfTag("x"), courses.ErrTagNotFound},
 		} {
 			_, err := w.Translate(t.Context(), w.admin, missing.of, "en", courses.NewTranslation{Title: "x"})
 			assert.ErrorIs(t, err, missing.want)

@@ -107,9 +107,12 @@ func (s suite) translations() {
 		_, objects := library(t, b)
 		good := spoken(objects[courses.TagObject], "kk", "good")
 		for _, bad := range [][]courses.Translation{
-			{good, spoken(courses.Object{Kind: courses.CourseObject, ID: 404}, "en", "x")}, {good, spoken(courses.Object{Kind: "shelf", ID: 1}, "en", "x")},
-			{good, spoken(objects[courses.TagObject], "en", "")}, {good, spoken(objects[courses.TagObject], "", "x")},
-			{good, spoken(objects[courses.TagObject], "en", "\x00")}, {good, good},
+			{good, spoken(courses.Object{Kind: courses.CourseObject, ID: 404}, "en", "x")},
+			{good, spoken(courses.Object{Kind: "shelf", ID: 1}, "en", "x")},
+			{good, spoken(objects[courses.TagObject], "en", "")},
+			{good, spoken(objects[courses.TagObject], "", "x")},
+			{good, spoken(objects[courses.TagObject], "en", "\x00")},
+			{good, good},
 		} {
 			err := b.Courses.Update(timeout(t), func(ctx context.Context, tx courses.Tx) error {
 				_, err := tx.PutTranslations(ctx, bad)
