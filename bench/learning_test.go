@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -64,14 +65,14 @@ func BenchmarkLearning(b *testing.B) {
 		lessons := lessonsOf(b, e)
 		slug := func(caller, i int) string { return fmt.Sprintf("free-%d", (i+25*caller)%learnCourses) }
 		enroll := func(s *side, caller, i int) *http.Request {
-			return by(s.fresh[caller], http.MethodPost, "/api/v1/courses/"+slug(caller, i)+"/enroll/")
+			return by(b.Context(), s.fresh[caller], http.MethodPost, "/api/v1/courses/"+slug(caller, i)+"/enroll/")
 		}
 		complete := func(s *side, caller, i int) *http.Request {
 			course := slug(caller, i/learnLessons)
-			return by(s.old[caller], http.MethodPost, fmt.Sprintf("/api/v1/enrollments/%d/lessons/%d/complete/", s.enrollments[caller][course], lessons[course][i%learnLessons]))
+			return by(b.Context(), s.old[caller], http.MethodPost, fmt.Sprintf("/api/v1/enrollments/%d/lessons/%d/complete/", s.enrollments[caller][course], lessons[course][i%learnLessons]))
 		}
 		mine := func(s *side, caller, _ int) *http.Request {
-			return by(s.old[caller], http.MethodGet, "/api/v1/enrollments/")
+			return by(b.Context(), s.old[caller], http.MethodGet, "/api/v1/enrollments/")
 		}
 		var enrolling, completing int
 		b.Run(e.name+"/enroll", func(b *testing.B) {
@@ -84,8 +85,9 @@ func BenchmarkLearning(b *testing.B) {
 	}
 }
 
-func by(l learner, method, path string) *http.Request {
-	r := httptest.NewRequest(method, path, nil)
+// by returns a request whose context may end, as that of every request to a server.
+func by(ctx context.Context, l learner, method, path string) *http.Request {
+	r := httptest.NewRequestWithContext(ctx, method, path, nil)
 	r.Header.Set("Authorization", "Bearer "+l.token)
 	r.Header.Set("X-User", strconv.FormatInt(l.id, 10))
 	return r
