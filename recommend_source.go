@@ -213,14 +213,14 @@ func (c catalogue) enrolled(ctx context.Context) iter.Seq2[recommend.Interaction
 			}
 			return c.backend.Courses.TakenAfter(ctx, after, walkPage)
 		}) {
-			i := recommend.Interaction{User: t.User, Course: t.Course, Kind: recommend.Start, At: t.EnrolledAt}
+			i := recommend.Interaction{User: t.User, Course: t.Course, Kind: recommend.Start, At: recommend.Moment(t.EnrolledAt)}
 			if err == nil && !t.Status.Seated() {
 				continue
 			}
 			if !yield(i, err) || err != nil {
 				return
 			}
-			if i.Kind, i.At = recommend.Complete, t.CompletedAt; !i.At.IsZero() && !yield(i, nil) {
+			if i.Kind, i.At = recommend.Complete, recommend.Moment(t.CompletedAt); !t.CompletedAt.IsZero() && !yield(i, nil) {
 				return
 			}
 		}

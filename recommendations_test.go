@@ -422,6 +422,27 @@ func TestSmallPlatformsAreServed(t *testing.T) {
 	}
 }
 
+func TestAnImportedTimeThatNoModelKnowsStopsNothing(t *testing.T) {
+	t.Parallel()
+	b, err := sqlite.InMemory(t.Context(), nil)
+	require.NoError(t, err)
+	s := newSchool(t, b, 2, recommend.Options{})
+	s.follows(t, 1, 2)
+	s.update(func(ctx context.Context, tx courses.Tx) error {
+		var old []courses.Enrollment
+		for i, year := range []int{1900, 2999} {
+			old = append(old, courses.Enrollment{
+				Course: s.courses[i].ID, User: s.learner(1).UserID, Status: courses.Active, Source: courses.SourceImport,
+				PricePaid: core.Money{Currency: "RUB"}, EnrolledAt: time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC),
+			})
+		}
+		_, err := tx.InsertEnrollments(ctx, old)
+		return err
+	})
+	s.train(t)
+	require.Len(t, s.recommended(t, s.learner(1)), len(s.courses)-2)
+}
+
 func TestACourseThatIsDeletedAfterTheTrainingIsNotServed(t *testing.T) {
 	t.Parallel()
 	b, err := sqlite.InMemory(t.Context(), nil)

@@ -111,16 +111,17 @@ func (p *Platform) track(ctx context.Context, e core.Event) error {
 }
 
 // trackAll tracks events. What analytics never take, as what happened before
-// analytics.Earliest, is logged. Where a shard is away it is to be tried again, as often
-// as it takes.
+// analytics.Earliest or in months that were removed, is logged. Where a shard is away, or
+// its schema or the map of shards does not fit yet, it is to be tried again, as often as it
+// takes.
 func (p *Platform) trackAll(ctx context.Context, events []analytics.Event) error {
 	for part := range slices.Chunk(events, analytics.MaxTrack) {
 		result, _ := p.Analytics.Track(ctx, analytics.Durable, part...) // the errors are in the result
 		for _, r := range result.Refused {
-			switch core.KindOf(r.Err) {
-			case core.KindInvalid, core.KindFailedPrecondition:
+			switch kind := core.KindOf(r.Err); {
+			case kind == core.KindInvalid, errors.Is(r.Err, analytics.ErrPruned):
 				p.config.Logger.WarnContext(ctx, "analytics do not take an event", "type", part[r.Index].Type, "course", part[r.Index].Course, "error", r.Err)
-			case core.KindUnavailable:
+			case kind == core.KindUnavailable, kind == core.KindFailedPrecondition:
 				return tasks.Later(away)
 			default:
 				return r.Err

@@ -69,6 +69,8 @@ func (s *Service) Collect(ctx context.Context, by core.Actor, network string, ev
 		switch {
 		case e.Type.Code() > 0 && !e.Type.FromClients():
 			refused = append(refused, Refused{i, ErrServerOnly})
+		case e.ID.Version() == 5: // by such the platform names what it has seen itself
+			refused = append(refused, Refused{i, core.Invalid("id", "uuid", "", e.ID.String(), "a UUID of version 4 or 7 is expected")})
 		case in.Slug != "" && e.Course == 0:
 			refused = append(refused, Refused{i, courses.ErrCourseNotFound})
 		case e.Lesson != 0 && lessons[e.Lesson] != e.Course:

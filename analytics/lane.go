@@ -205,12 +205,12 @@ func (l *lane) call(ctx context.Context, patience time.Duration, fn func(ctx con
 
 // heard keeps what the answer of a call says about the shard.
 func (l *lane) heard(ctx context.Context, err error) {
-	if ctx.Err() != nil && err != nil {
-		return // the caller has gone, which says nothing
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.probing = false
+	if ctx.Err() != nil && err != nil {
+		return // the caller has gone, which says nothing
+	}
 	l.down = err != nil && core.KindOf(err) == core.KindUnavailable && !errors.Is(err, ErrMoved) && !errors.Is(err, core.ErrBusy)
 	if !l.down {
 		return

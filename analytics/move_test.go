@@ -3,6 +3,7 @@ package analytics_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -123,6 +124,7 @@ func TestAMoveUnderLoadIsKilledAtEveryStep(t *testing.T) {
 	stop := make(chan struct{})
 	var load sync.WaitGroup
 	var loadErr error
+	own := rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
 	load.Go(func() {
 		for {
 			select {
@@ -130,7 +132,7 @@ func TestAMoveUnderLoadIsKilledAtEveryStep(t *testing.T) {
 				return
 			default:
 			}
-			e := oneEvent(r, 1, 20)
+			e := oneEvent(own, 1, 20)
 			e.Course = course
 			prepared, err := analytics.Prepare(e, now)
 			if err != nil {

@@ -53,9 +53,9 @@ func (s *Service) enrolled(ctx context.Context, e courses.Enrollment) error {
 	if err != nil {
 		return err
 	}
-	list := []Record{s.derived(e, Start, e.EnrolledAt, refs[e.Course].Category)}
+	list := []Record{s.derived(e, Start, Moment(e.EnrolledAt), refs[e.Course].Category)}
 	if !e.CompletedAt.IsZero() {
-		list = append(list, s.derived(e, Complete, e.CompletedAt, refs[e.Course].Category))
+		list = append(list, s.derived(e, Complete, Moment(e.CompletedAt), refs[e.Course].Category))
 	}
 	_, err = s.record(ctx, list...)
 	return err
@@ -86,7 +86,7 @@ func (s *Service) withdrawn(ctx context.Context, user core.UserID, course course
 	if err != nil {
 		return err
 	}
-	for _, a := range s.arms {
+	for _, a := range s.told() {
 		a.live.Withdraw(user, course)
 	}
 	return nil
@@ -120,7 +120,7 @@ func (s *Service) FollowCourse(ctx context.Context, id courses.CourseID) error {
 	if err != nil {
 		return err
 	}
-	for _, a := range s.arms {
+	for _, a := range s.told() {
 		if !there {
 			a.live.Remove(id)
 		} else if err := a.live.Put(item); err != nil {

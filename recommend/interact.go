@@ -130,13 +130,19 @@ func AddRecords(ctx context.Context, tx Tx, list []Record) ([]Record, error) {
 	return counted, tx.Grow(ctx, summed(counted, false))
 }
 
+// told are the models that are told of a change: none of one that is in the transaction of
+// a host, who may take it back.
+func (s *Service) told() []*arm {
+	if s.joined {
+		return nil
+	}
+	return s.arms
+}
+
 // observe tells every model of an interaction. One that a model refuses is one too many of
 // its learner's: the next training counts the latest.
 func (s *Service) observe(i Interaction) {
-	if s.joined {
-		return
-	}
-	for _, a := range s.arms {
+	for _, a := range s.told() {
 		_, _ = a.live.Observe(i)
 	}
 }
@@ -205,7 +211,7 @@ func (s *Service) EraseUser(ctx context.Context, by core.Actor, user core.UserID
 			return err
 		}
 	}
-	for _, a := range s.arms {
+	for _, a := range s.told() {
 		a.live.Forget(user)
 	}
 	return nil
@@ -215,7 +221,7 @@ func (s *Service) EraseUser(ctx context.Context, by core.Actor, user core.UserID
 // models.
 func (s *Service) ForgetCourse(ctx context.Context, id courses.CourseID) error {
 	ctx = core.WithOperation(ctx, "recommend.ForgetCourse")
-	for _, a := range s.arms {
+	for _, a := range s.told() {
 		a.live.Remove(id)
 	}
 	const batch = 500

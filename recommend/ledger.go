@@ -53,6 +53,19 @@ func seconds(t time.Time) (uint32, error) {
 	return uint32(s), nil
 }
 
+// Moment returns a time as models take it: one before 1970 or after 2105, as an import may
+// bring, is the nearest that they know.
+func Moment(at time.Time) time.Time {
+	first, last := time.Unix(0, 0).UTC(), time.Date(2106, 1, 1, 0, 0, 0, -1000, time.UTC)
+	switch {
+	case at.Before(first):
+		return first
+	case at.After(last):
+		return last
+	}
+	return at
+}
+
 // check returns the error of an interaction that no model takes.
 func (i Interaction) check() error {
 	if !i.Kind.Valid() {

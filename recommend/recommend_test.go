@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -319,6 +320,17 @@ func TestDiversityBringsMoreCategories(t *testing.T) {
 		return sum
 	}
 	require.Greater(t, distinct(1), distinct(0))
+}
+
+func TestKindsMayWeighNothing(t *testing.T) {
+	t.Parallel()
+	src := source{items: []recommend.Item{{ID: 1, Categories: []string{"a"}}, {ID: 2, Categories: []string{"a"}}, {ID: 3, Categories: []string{"b"}}}}
+	m := train(t, recommend.NewHybrid(&recommend.HybridOptions{Weights: recommend.Weights{Start: 1, Complete: 1}}), src)
+	list, err := m.Recommend(t.Context(), recommend.Request{K: 3, History: []recommend.Interaction{{Course: 1, Kind: recommend.View, At: time.Unix(1e9, 0)}}})
+	require.NoError(t, err)
+	for _, scored := range list {
+		require.False(t, math.IsNaN(scored.Score), "%+v", scored)
+	}
 }
 
 func TestBadRequestsAreRefused(t *testing.T) {

@@ -130,9 +130,9 @@ func (s *Service) request(ctx context.Context, by core.Actor) (Request, error) {
 	for _, t := range audience.Taken {
 		switch {
 		case t.Status.Seated():
-			r.History = append(r.History, Interaction{r.User, t.Course, Start, t.EnrolledAt})
+			r.History = append(r.History, Interaction{r.User, t.Course, Start, Moment(t.EnrolledAt)})
 			if !t.CompletedAt.IsZero() {
-				r.History = append(r.History, Interaction{r.User, t.Course, Complete, t.CompletedAt})
+				r.History = append(r.History, Interaction{r.User, t.Course, Complete, Moment(t.CompletedAt)})
 			}
 		case t.Status == courses.Waiting:
 			r.Exclude = append(r.Exclude, t.Course)

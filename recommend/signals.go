@@ -52,6 +52,9 @@ func newKnown(h []entry, decay float64, weights *[Complete + 1]float64, at uint3
 		k.total += k.share[i]
 		fade *= decay
 	}
+	if k.total == 0 { // of kinds that weigh nothing
+		k.total = 1
+	}
 	return k
 }
 
