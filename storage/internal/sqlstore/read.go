@@ -3,7 +3,9 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -84,6 +86,9 @@ func readAll[T any](ctx context.Context, s session, query string, args []any, sc
 	start := time.Now()
 	defer func() { s.db.hook.tell(ctx, query, start, err) }()
 	rows, err := s.query(ctx, conn, query, args)
+	if s.tx == nil && errors.Is(err, driver.ErrBadConn) { // one that another caller broke off, and which was handed on
+		rows, err = s.query(ctx, conn, query, args)
+	}
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"reflect"
@@ -57,6 +58,9 @@ func (d *DB) updateOnce(ctx context.Context, store string, fn func(ctx context.C
 	attached := context.AfterFunc(ctx, cancel)
 	sqlTx, err := d.writer.BeginTx(detached, nil)
 	attached()
+	if errors.Is(err, driver.ErrBadConn) && ctx.Err() == nil { // one that another caller broke off, and which was handed on
+		return core.ErrRetry.Because(err)
+	}
 	if err != nil {
 		return d.translate(ctx, err)
 	}
