@@ -82,7 +82,7 @@ func (p *Platform) followCatalogue(ctx context.Context, e core.Event) error {
 }
 
 // learnedFrom are the files after whose import models are trained anew.
-var learnedFrom = []string{"categories.csv", "courses.csv", "enrollments.csv", "reviews.csv", "interactions.csv"}
+var learnedFrom = []string{"categories.csv", "courses.csv", "enrollments.csv", "reviews.csv"}
 
 // trainAfter is the job of an import, and of an admin's wish.
 func (p *Platform) trainAfter(ctx context.Context, e core.Event) error {

@@ -258,14 +258,7 @@ func (r *Rollups) Merge(o *Rollups) {
 	for key, t := range o.Totals {
 		total := at(r.Totals, key)
 		total.Key = key
-		total.Events += t.Events
-		total.Add(t.Counters, 1)
-		if total.FirstAt.IsZero() || !t.FirstAt.IsZero() && t.FirstAt.Before(total.FirstAt) {
-			total.FirstAt = t.FirstAt
-		}
-		if t.UpdatedAt.After(total.UpdatedAt) {
-			total.UpdatedAt = t.UpdatedAt
-		}
+		total.Merge(t)
 	}
 	for key, c := range o.Spans {
 		at(r.Spans, key).Add(*c, 1)

@@ -73,6 +73,19 @@ type CourseTotals struct {
 	Counters
 }
 
+// Merge adds what another counts of the key: events, counters, and when they happened and
+// were taken. Viewers and revenue are rows of their own, and stay.
+func (c *CourseTotals) Merge(o *CourseTotals) {
+	c.Events += o.Events
+	c.Add(o.Counters, 1)
+	if c.FirstAt.IsZero() || !o.FirstAt.IsZero() && o.FirstAt.Before(c.FirstAt) {
+		c.FirstAt = o.FirstAt
+	}
+	if o.UpdatedAt.After(c.UpdatedAt) {
+		c.UpdatedAt = o.UpdatedAt
+	}
+}
+
 // CompletionRate returns the share of enrolled learners that have completed the course,
 // 0 to 1; 0 where nobody is enrolled.
 func (c CourseTotals) CompletionRate() float64 { return float64(c.rate()) / rateUnits }

@@ -13,7 +13,7 @@ const (
 // Visit is somebody before the lessons of a course.
 type Visit struct {
 	Learner Learner // with the Right; of a visitor who is not signed in its User is 0
-	Course  *Course
+	Course  *Course // without Tags, where a lesson is completed or resumed
 }
 
 // Gate decides which lessons are open to a visitor. It is asked before a transaction

@@ -88,15 +88,22 @@ func (b *base) readItems(ctx context.Context, src Source) error {
 		if err != nil {
 			return err
 		}
-		i, err := b.number(item.ID)
-		if err != nil {
+		if err := b.putItem(item); err != nil {
 			return err
 		}
-		b.catalogue.put(i, item)
-		b.content.set(i, item)
 	}
 	b.content.weigh()
 	return nil
+}
+
+// putItem keeps what is known of a course. The content is to be weighed afterwards.
+func (b *base) putItem(item Item) error {
+	i, err := b.number(item.ID)
+	if err == nil {
+		b.catalogue.put(i, item)
+		b.content.set(i, item)
+	}
+	return err
 }
 
 // readHistories reads learner after learner; of one longer than MaxHistory the newest entries count.

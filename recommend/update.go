@@ -69,12 +69,9 @@ func (b *base) Forget(user core.UserID) (changed bool) {
 // Put implements Updater.
 func (b *base) Put(item Item) error {
 	defer b.lock()()
-	i, err := b.number(item.ID)
-	if err != nil {
+	if err := b.putItem(item); err != nil {
 		return err
 	}
-	b.catalogue.put(i, item)
-	b.content.set(i, item)
 	b.content.weigh()
 	return nil
 }

@@ -133,14 +133,8 @@ func (t *modules) write(ctx context.Context, inserts, updates []courses.Module) 
 		planned[m.ID] = m.Version
 	}
 	return t.store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
-		locked, err := tx.LockCourses(ctx, ids)
-		if err != nil {
+		if err := lockAll(ctx, tx, ids); err != nil {
 			return err
-		}
-		for _, id := range ids {
-			if locked[id] == 0 {
-				return errChanged
-			}
 		}
 		if err := unchanged(ctx, planned, tx.ModuleVersions); err != nil {
 			return err
@@ -159,4 +153,18 @@ func (t *modules) write(ctx context.Context, inserts, updates []courses.Module) 
 
 func (t *modules) finish(ctx context.Context, event *core.Event) error {
 	return emitCourses(ctx, t.store, event)
+}
+
+// lockAll locks courses, and fails with errChanged where one is gone.
+func lockAll(ctx context.Context, tx courses.Tx, ids []courses.CourseID) error {
+	locked, err := tx.LockCourses(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if locked[id] == 0 {
+			return errChanged
+		}
+	}
+	return nil
 }

@@ -310,14 +310,8 @@ func (t *translations) write(ctx context.Context, objects []courses.Object, plan
 	}
 	version := func(x courses.Translation) int64 { return x.Version }
 	return t.store.Update(ctx, func(ctx context.Context, tx courses.Tx) error {
-		locked, err := tx.LockCourses(ctx, ids)
-		if err != nil {
+		if err := lockAll(ctx, tx, ids); err != nil {
 			return err
-		}
-		for _, id := range ids {
-			if locked[id] == 0 {
-				return errChanged
-			}
 		}
 		stored, err := tx.Translations(ctx, objects, nil)
 		if err != nil {

@@ -235,14 +235,7 @@ func (in ingesting) write(ctx context.Context, stored map[analytics.Key]*analyti
 	var rows rollupRows
 	for key, d := range r.Totals {
 		t := stored[key]
-		t.Events += d.Events
-		t.Add(d.Counters, 1)
-		if t.FirstAt.IsZero() || !d.FirstAt.IsZero() && d.FirstAt.Before(t.FirstAt) {
-			t.FirstAt = d.FirstAt
-		}
-		if d.UpdatedAt.After(t.UpdatedAt) {
-			t.UpdatedAt = d.UpdatedAt
-		}
+		t.Merge(d)
 		rows.totals = append(rows.totals, totalsRow(t))
 	}
 	rows.of(r)
